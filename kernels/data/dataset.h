@@ -1,0 +1,68 @@
+/* dataset: the packed form of a dataset, mapped read-only, and its making. (File layout: pack.h)
+ *
+ * A dataset has splits ("train", "test"; a single-split file is divided by a seeded fraction when packed), and per
+ * sample one feature tensor and one target. Readers of user formats (idx.c, csv.c, archive.c) turn bytes into a pack;
+ * everything after that reads the pack.
+ */
+#ifndef KERNELS_DATA_DATASET_H
+#define KERNELS_DATA_DATASET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/finding.h"
+#include "kernels/spec/layer_type.h"
+
+enum target_kind { TARGET_NONE, TARGET_CLASS /* int32 0..classes-1 */, TARGET_VALUE /* float32 vector */ };
+enum { SPLIT_TRAIN, SPLIT_TEST, SPLIT_COUNT };
+
+struct dataset_info {
+    char format[16]; /* "idx", "csv": what it was */
+    struct shape feature_shape;
+    enum dtype feature_dtype; /* uint8 for images, float32 for tables */
+    enum target_kind target;
+    int classes;       /* TARGET_CLASS */
+    int target_width;  /* TARGET_VALUE */
+    int64_t samples[SPLIT_COUNT];
+    char **class_names; /* classes entries, or NULL */
+    char **columns;     /* CSV: feature column names, or NULL */
+    int column_count;
+    char digest[65]; /* SHA-256 of the packed content */
+};
+
+struct dataset {
+    struct dataset_info info;
+    const void *features[SPLIT_COUNT]; /* samples x feature, row-major */
+    const void *targets[SPLIT_COUNT];  /* int32 (samples) or float32 (samples, target_width) */
+    void *map;
+    size_t map_bytes;
+};
+
+/* Options for packing, from the upload's metadata object; all may be left zero. */
+struct dataset_options {
+    const char *format;      /* NULL: by content */
+    const char *target;      /* CSV: column name, or number from 0, or negative from the end; NULL: last */
+    const char *task_type;   /* "classification" | "regression" | NULL: by the target column */
+    double test_fraction;    /* 0: 0.2 where the files have no split of their own */
+    uint64_t seed;
+};
+
+/* Read the file(s) in user format at path (a file, a tar of files, or a folder), check them, write the pack to pack_path
+ * (NULL: check only). -1 when a finding failed; the findings say where (file, row, column, byte). Streams; memory
+ * does not grow with the file. */
+int dataset_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+                 struct dataset_info *info);
+void dataset_info_free(struct dataset_info *info);
+void dataset_info_write_json(const struct dataset_info *info, struct buf *out);
+
+/* Map a pack (checks magic, version, sizes; whole checksum when verify is true). A path in user format is packed to a
+ * temporary first. */
+struct dataset *dataset_open(const char *path, bool verify, struct err *err);
+void dataset_close(struct dataset *d);
+
+/* {"samples": [...], "classes": [{"name","count"}], "columns": [{"name","type","min","max","mean","missing"}]}: what the
+ * console shows. Image samples are base64 8-bit grey or RGB with width and height. */
+int dataset_preview_json(const struct dataset *d, int samples, struct buf *out, struct err *err);
+
+#endif
