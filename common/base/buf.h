@@ -24,8 +24,9 @@ void buf_drop_front(struct buf *b, size_t n); /* forget the first n bytes */
 char *buf_steal(struct buf *b);               /* caller owns the string; never NULL; b is empty again */
 const char *buf_str(const struct buf *b);     /* "" when empty */
 
-void buf_json_str(struct buf *b, const char *s);            /* quoted and escaped; invalid UTF-8 becomes U+FFFD; NULL -> null */
+void buf_json_str(struct buf *b,
+                  const char *s); /* quoted and escaped; invalid UTF-8 becomes U+FFFD; NULL -> null */
 void buf_json_strn(struct buf *b, const char *s, size_t n); /* the same for n bytes */
-void buf_json_num(struct buf *b, double v);                 /* shortest round-trip form; NaN and infinities become null */
+void buf_json_num(struct buf *b, double v); /* shortest round-trip form; NaN and infinities become null */
 
 #endif

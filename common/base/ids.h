@@ -12,8 +12,8 @@ void random_hex(char *out, size_t hex_chars); /* hex_chars + 1 bytes written */
 /* A task, asset, node or user name: 1 to 64 of a-z A-Z 0-9 . _ - , first a letter or digit. */
 int name_check(const char *what, const char *name, struct err *err);
 
-/* A file name inside an artifact list or archive: relative, no "..", no empty part, no control character, at most 255
- * bytes. */
+/* A file name inside an artifact list or archive: relative, no "..", no empty part, no control character, at
+ * most 255 bytes. */
 bool path_is_safe(const char *path);
 
 /* Compare secrets in constant time. */

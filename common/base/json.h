@@ -7,9 +7,12 @@
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/nearest.h" /* nearest_name */
+#include "base/place.h"   /* json_locate */
 
-/* Parse a whole document: duplicate keys, NUL bytes and trailing text are errors, nesting is bounded. On failure the
- * err says line and column, and *line, *column (may be NULL) hold them, counted from 1. Caller json_decref()s. */
+/* Parse a whole document: duplicate keys, NUL bytes and trailing text are errors, nesting is bounded. On
+ * failure the err says line and column, and *line, *column (may be NULL) hold them, counted from 1. Caller
+ * json_decref()s. */
 json_t *json_parse(const char *text, size_t n, int *line, int *column, struct err *err);
 json_t *json_parse_file(const char *path, size_t max_bytes, struct err *err);
 
@@ -17,22 +20,16 @@ json_t *json_parse_file(const char *path, size_t max_bytes, struct err *err);
 char *json_text(const json_t *value);
 void json_append(struct buf *b, const json_t *value);
 
-/* Find the place of a pointer ("/layers/2/config/kernel") in the text it was parsed from: line and column, from 1, of
- * the value (want_key: of the member's name). False when the pointer is not there; then the place of the nearest
- * existing parent is given. */
-bool json_locate(const char *text, size_t n, const char *pointer, bool want_key, int *line, int *column);
-
-/* Typed member access for messages and requests. The err names the member and what was expected. A missing optional
- * member leaves *out as it was and returns 0. */
-int json_get_str(const json_t *o, const char *key, bool required, const char **out, struct err *err); /* borrowed */
+/* Typed member access for messages and requests. The err names the member and what was expected. A missing
+ * optional member leaves *out as it was and returns 0. */
+int json_get_str(const json_t *o, const char *key, bool required, const char **out,
+                 struct err *err); /* borrowed */
 int json_get_int(const json_t *o, const char *key, bool required, int64_t *out, struct err *err);
-int json_get_real(const json_t *o, const char *key, bool required, double *out, struct err *err); /* int or real */
+int json_get_real(const json_t *o, const char *key, bool required, double *out,
+                  struct err *err); /* int or real */
 int json_get_bool(const json_t *o, const char *key, bool required, bool *out, struct err *err);
 
 /* An error for any member not in the NULL-ended list, naming the nearest known one. */
 int json_only_members(const json_t *o, const char *const *known, struct err *err);
-
-/* The nearest of the NULL-ended list by edit distance, NULL when none is near. For "did you mean". */
-const char *nearest_name(const char *name, const char *const *known);
 
 #endif

@@ -1,5 +1,5 @@
-/* mem: allocation that aborts with a message. For sizes that our own code fixes; a size that comes from input is
- * bounded by the caller first. Memory is released with free(). */
+/* mem: allocation that aborts with a message. For sizes that our own code fixes; a size that comes from input
+ * is bounded by the caller first. Memory is released with free(). */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 

@@ -1,4 +1,5 @@
-/* sha256: FIPS 180-4. Streaming and one-shot; digests as 64 lower-case hex digits. Uses SHA-NI where the CPU has it. */
+/* sha256: FIPS 180-4. Streaming and one-shot; digests as 64 lower-case hex digits. Uses SHA-NI where the CPU
+ * has it. */
 #ifndef BASE_SHA256_H
 #define BASE_SHA256_H
 
