@@ -25,16 +25,19 @@ int err_prefix(struct err *err, const char *fmt, ...)
 {
     if (!err)
         return -1;
-    char text[sizeof(err->text)];
+    char old[sizeof(err->text)];
+    memcpy(old, err->text, sizeof(old));
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(text, sizeof(text), fmt, ap);
+    int n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
     va_end(ap);
-    if (n < 0)
-        n = 0;
-    if ((size_t)n < sizeof(text) - 1)
-        snprintf(text + n, sizeof(text) - (size_t)n, ": %s", err->text);
-    memcpy(err->text, text, sizeof(text));
+    /* What does not fit is cut at the end: the outermost context is in front. */
+    size_t at = n < 0 ? 0 : (size_t)n;
+    for (const char *from[] = {": ", old}, **f = from; f < from + 2; f++)
+        for (const char *p = *f; *p && at < sizeof(err->text) - 1; p++)
+            err->text[at++] = *p;
+    if (at < sizeof(err->text))
+        err->text[at] = 0;
     return -1;
 }
 
