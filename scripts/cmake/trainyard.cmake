@@ -26,6 +26,14 @@ else()
   add_link_options(-Wl,-z,relro,-z,now)
 endif()
 
+# Tests of a sanitizer build are named asan.* and tsan.*, so that one ctest run can hold all builds.
+set(TRAINYARD_TEST_PREFIX "")
+if(TRAINYARD_SANITIZE STREQUAL "address")
+  set(TRAINYARD_TEST_PREFIX "asan.")
+elseif(TRAINYARD_SANITIZE STREQUAL "thread")
+  set(TRAINYARD_TEST_PREFIX "tsan.")
+endif()
+
 # trainyard_library(NAME SOURCES ... [DEPENDS ...]): a static library other targets include as "folder/file.h".
 function(trainyard_library name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPENDS" ${ARGN})
@@ -55,6 +63,6 @@ function(trainyard_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/common)
   target_link_libraries(${name} PRIVATE ${A_DEPENDS} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  add_test(NAME ${TRAINYARD_TEST_PREFIX}${name} COMMAND ${name})
+  set_tests_properties(${TRAINYARD_TEST_PREFIX}${name} PROPERTIES TIMEOUT 300)
 endfunction()
