@@ -20,8 +20,8 @@ enum job_state {
     JOB_STATE_COUNT,
 };
 
-const char *job_state_name(enum job_state s);          /* "PENDING" */
-const char *job_state_code(enum job_state s);          /* "PD" */
+const char *job_state_name(enum job_state s);               /* "PENDING" */
+const char *job_state_code(enum job_state s);               /* "PD" */
 int job_state_parse(const char *name, enum job_state *out); /* long or short, any case; -1 if unknown */
 bool job_state_is_final(enum job_state s);
 bool job_state_is_active(enum job_state s); /* holds an allocation: STARTING, RUNNING, COMPLETING */
