@@ -26,8 +26,13 @@ struct dataset_info {
     int target_width;  /* TARGET_VALUE */
     int64_t samples[SPLIT_COUNT];
     char **class_names; /* classes entries, or NULL */
-    char **columns;     /* CSV: feature column names, or NULL */
+    char **columns;     /* CSV: feature column names (of a one-hot category "colour=red"), or NULL */
     int column_count;
+    char *target_name;  /* CSV: the target column's name, or NULL */
+    /* CSV: mean and standard deviation of each feature column over the train split; the pack holds raw values and the loader
+     * gives (x - mean) / std. Categories have mean 0, std 1, and so has every column when standardise was switched off; NULL for
+     * other formats. Whoever keeps weights keeps these with them. */
+    float *column_mean, *column_std;
     char digest[65]; /* SHA-256 of the packed content */
 };
 
@@ -45,7 +50,10 @@ struct dataset_options {
     const char *target;      /* CSV: column name, or number from 0, or negative from the end; NULL: last */
     const char *task_type;   /* "classification" | "regression" | NULL: by the target column */
     double test_fraction;    /* 0: 0.2 where the files have no split of their own */
-    uint64_t seed;
+    uint64_t seed;           /* of that split */
+    int header;              /* CSV: first row is names: 1 yes, -1 no, 0 by content */
+    bool no_standardise;     /* CSV: give numbers as they are */
+    int64_t max_bytes;       /* most bytes of content to accept, unpacked; 0: 64 GiB */
 };
 
 /* Read the file(s) in user format at path (a file, a tar of files, or a folder), check them, write the pack to pack_path
