@@ -16,6 +16,7 @@
 #define LAYER_MAX_INPUTS 64
 #define LAYER_MAX_PARAMS 24
 #define LAYER_MAX_WEIGHTS 12
+#define PARAM_TEXT_MAX    24 /* of one choice, with its NUL */
 
 enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_F64, DTYPE_U8, DTYPE_I32, DTYPE_I64, DTYPE_COUNT };
 const char *dtype_name(enum dtype t); /* "float32" ... */
@@ -56,7 +57,7 @@ struct param_value {
     bool given; /* the file set it */
     double num[SHAPE_MAX_RANK];
     int count;        /* numbers held */
-    const char *text; /* CHOICE, PADDING as text: points into the row's choices; NULL otherwise */
+    char text[PARAM_TEXT_MAX]; /* CHOICE, PADDING as text; "" otherwise */
 };
 
 enum init_kind { INIT_ZEROS, INIT_ONES, INIT_CONSTANT, INIT_NORMAL /* mean 0, std = scale */, INIT_UNIFORM /* -scale..scale */,
