@@ -70,7 +70,5 @@ void model_spec_output(struct model_spec *m, const char *layer);
 /* The spec as a trainyard.model/1 file with composites expanded and every parameter written out: what a run keeps as
  * model.json. It parses back to the same spec. */
 void model_spec_write_json(const struct model_spec *m, struct buf *out);
-/* One layer's parameters as the "config" object. */
-void params_write_json(const struct layer_type *type, const struct param_value *params, struct buf *out);
 
 #endif
