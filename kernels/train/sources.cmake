@@ -1,0 +1,12 @@
+list(APPEND KERNELS_SOURCES train/distributed.c train/distributed_shm.c train/checkpoint.c train/report.c)
+set_source_files_properties(train/distributed_shm.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
+
+# MPI only by its compiler wrapper's own words, so that no other language or launcher is looked for.
+pkg_check_modules(OMPI IMPORTED_TARGET GLOBAL ompi-c)
+if(OMPI_FOUND)
+  list(APPEND KERNELS_SOURCES train/distributed_mpi.c)
+  list(APPEND KERNELS_DEPENDS PkgConfig::OMPI)
+  list(APPEND KERNELS_DEFINES HAVE_MPI)
+else()
+  message(STATUS "trainer: no MPI found; ranks of one host only (libopenmpi-dev makes several hosts possible)")
+endif()
