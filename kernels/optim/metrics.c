@@ -16,12 +16,20 @@ void metrics_init(struct metrics *m, int classes, int width, bool with_confusion
     m->sum_length = SUM_OUTPUTS + 3 * (size_t)width;
     m->counts = xcalloc(m->count_length, sizeof(*m->counts));
     m->sums = xcalloc(m->sum_length, sizeof(*m->sums));
+    m->shift = xcalloc(width > 0 ? (size_t)width : 1, sizeof(*m->shift));
+}
+
+void metrics_set_shift(struct metrics *m, const float *target)
+{
+    for (int j = 0; j < m->width; j++)
+        m->shift[j] = target[j];
 }
 
 void metrics_free(struct metrics *m)
 {
     free(m->counts);
     free(m->sums);
+    free(m->shift);
     *m = (struct metrics){0};
 }
 
@@ -59,6 +67,7 @@ void metrics_add_values(struct metrics *m, const float *predictions, const float
     for (int64_t i = 0; i < n; i++)
         for (int j = 0; j < m->width; j++) {
             double t = targets[i * m->width + j], e = predictions[i * m->width + j] - t;
+            t -= m->shift[j];
             double *of = m->sums + SUM_OUTPUTS + 3 * j;
             m->sums[SUM_ABSOLUTE] += fabs(e);
             of[0] += e * e;

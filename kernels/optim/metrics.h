@@ -18,6 +18,7 @@ struct metrics {
     size_t count_length;
     double *sums; /* [0] loss, [1] absolute errors, then per output: sum of squared errors, of targets, of squared targets */
     size_t sum_length;
+    double *shift; /* (width) taken off every target before it is squared: keeps the digits of targets far from 0 */
 };
 
 /* with_confusion only for classifications of at most METRICS_MAX_CONFUSION classes. Caller metrics_free()s. */
@@ -25,6 +26,8 @@ struct metrics {
 void metrics_init(struct metrics *m, int classes, int width, bool with_confusion);
 void metrics_free(struct metrics *m);
 void metrics_clear(struct metrics *m);
+/* A typical target (width), the same for all accumulators that are added: any sample's will do. Before the first sample. */
+void metrics_set_shift(struct metrics *m, const float *target);
 
 /* Add n samples. scores (n, classes): the largest wins, the first of equals; classes (n), a negative one is left out. */
 void metrics_add_classes(struct metrics *m, const float *scores, const int32_t *classes, int64_t n);

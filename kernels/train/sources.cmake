@@ -1,7 +1,8 @@
-list(APPEND KERNELS_SOURCES train/distributed.c train/distributed_shm.c train/checkpoint.c train/report.c)
+list(APPEND KERNELS_SOURCES train/distributed.c train/distributed_shm.c train/checkpoint.c train/report.c train/options.c
+     train/fit.c train/layout.c)
 set_source_files_properties(train/distributed_shm.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
 
-# MPI only by its compiler wrapper's own words, so that no other language or launcher is looked for.
+# MPI only through its own pkg-config file, so that no other language or launcher is looked for.
 pkg_check_modules(OMPI IMPORTED_TARGET GLOBAL ompi-c)
 if(OMPI_FOUND)
   list(APPEND KERNELS_SOURCES train/distributed_mpi.c)

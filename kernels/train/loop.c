@@ -1,0 +1,256 @@
+/* The training loop. A step is: forward, loss, backward with the sums of finished gradients begun on the way, one more part
+ * with the step's loss and metrics and the wish to stop, then the update. Every decision is taken from summed numbers, so all
+ * ranks take the same. */
+#include "kernels/train/run.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/units.h"
+#include "kernels/optim/schedule.h"
+
+/* The tail of the gradient buffer: numbers that are summed with the last part. Sums of a step are small enough for float32. */
+enum { TAIL_STOP, TAIL_SAMPLES, TAIL_CORRECT, TAIL_SUMS };
+
+size_t run_tail_count(const struct metrics *m)
+{
+    return TAIL_SUMS + m->sum_length;
+}
+
+/* SIGTERM and SIGUSR1 are blocked while training; one that waits is the wish to stop. */
+static bool stop_wanted(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGUSR1));
+}
+
+static int start_part(void *context, size_t first, size_t count, struct err *err)
+{
+    return dist_reduce_start(context, first, count, err);
+}
+
+static void fill_tail(struct run *r)
+{
+    float *tail = r->gradients + r->weight_count;
+    tail[TAIL_STOP] = stop_wanted();
+    tail[TAIL_SAMPLES] = (float)r->step_metrics.counts[0];
+    tail[TAIL_CORRECT] = (float)r->step_metrics.counts[1];
+    for (size_t i = 0; i < r->step_metrics.sum_length; i++)
+        tail[TAIL_SUMS + i] = (float)r->step_metrics.sums[i];
+}
+
+static void add_tail(const float *tail, struct metrics *m)
+{
+    m->counts[0] += (int64_t)lrintf(tail[TAIL_SAMPLES]);
+    m->counts[1] += (int64_t)lrintf(tail[TAIL_CORRECT]);
+    for (size_t i = 0; i < m->sum_length; i++)
+        m->sums[i] += (double)tail[TAIL_SUMS + i];
+}
+
+/* Gradients of this rank's part of the batch, and their sum over the ranks. */
+static int gradients_of(struct run *r, const struct loader_batch *b, struct err *err)
+{
+    struct metrics *m = &r->step_metrics;
+    if (executor_forward(r->executor, b->features, b->count, r->progress.step, true, err))
+        return -1;
+    metrics_clear(m);
+    metrics_add_loss(m, executor_loss(r->executor, b->classes, b->values, true));
+    if (m->classes > 0)
+        metrics_add_classes(m, executor_output(r->executor), b->classes, b->count);
+    else
+        metrics_add_values(m, executor_output(r->executor), b->values, b->count);
+    fill_tail(r);
+    if (executor_backward(r->executor, start_part, r->dist, err) ||
+        dist_reduce_start(r->dist, r->weight_count, r->tail_count, err))
+        return -1;
+    return dist_reduce_wait(r->dist, err);
+}
+
+/* What the summed gradients are multiplied with: 1 / samples, less when their norm is over the limit. */
+static double gradient_scale(const struct run *r, int64_t samples)
+{
+    double scale = 1 / (double)samples, limit = r->algorithm.gradient_clip_norm;
+    if (limit > 0) {
+        double norm = scale * sqrt(optimizer_sum_of_squares(r->gradients, r->weight_count));
+        if (norm > limit)
+            scale *= limit / norm;
+    }
+    return scale;
+}
+
+static void report_step(struct run *r, double rate)
+{
+    struct report_values v = {0};
+    double now = time_monotonic(), span = now - r->window_started;
+    if (!report_wants(r->report, r->progress.step))
+        return;
+    report_values_metrics(&v, &r->algorithm, &r->window_metrics);
+    report_values_add(&v, "learning_rate", rate);
+    report_values_add(&v, "samples_per_second", span > 0 ? (double)r->window_samples / span : 0);
+    report_train(r->report, r->progress.step, r->progress.epoch, &v);
+    metrics_clear(&r->window_metrics);
+    r->window_started = now;
+    r->window_samples = 0;
+}
+
+/* The first node, over all ranks, whose output is not finite for this batch; -1 when all are. */
+static int first_not_finite(struct run *r, const struct loader_batch *b, struct err *err)
+{
+    size_t count = (size_t)r->graph->node_count;
+    int64_t *marks = xcalloc(count, sizeof(*marks));
+    int found = -1, own = executor_find_not_finite(r->executor, b->features, b->count, r->progress.step, err);
+    if (own >= 0)
+        marks[own] = 1;
+    if (dist_sum(r->dist, marks, count, DIST_I64, err) == 0)
+        for (size_t i = 0; i < count && found < 0; i++)
+            if (marks[i])
+                found = (int)i;
+    free(marks);
+    return found;
+}
+
+/* Say at which step and in which layer it happened. */
+static void say_diverged(struct run *r, const struct loader_batch *b, double loss)
+{
+    int found = first_not_finite(r, b, NULL);
+    if (found >= 0)
+        report_note(r->report,
+                    "the loss is %g at step %lld: training diverged; the first layer with a value that is not finite is %s. "
+                    "Try a smaller learning rate, a warm-up, or gradient_clip_norm",
+                    loss, (long long)r->progress.step + 1, r->graph->nodes[found].name);
+    else
+        report_note(r->report,
+                    "the loss is %g at step %lld: training diverged in the loss itself. Try a smaller learning rate, a warm-up, or "
+                    "gradient_clip_norm",
+                    loss, (long long)r->progress.step + 1);
+}
+
+enum step_result { STEP_FAILED = -1, STEP_DONE, STEP_STOP, STEP_DIVERGED };
+
+static enum step_result step(struct run *r, struct err *err)
+{
+    const struct loader_batch *b = loader_next(r->train_loader);
+    if (!b || b->index != r->progress.batch) {
+        err_set(err, ERR_INTERNAL, "the loader is not at batch %lld of its epoch", (long long)r->progress.batch);
+        return STEP_FAILED;
+    }
+    if (gradients_of(r, b, err))
+        return STEP_FAILED;
+    const float *tail = r->gradients + r->weight_count;
+    double loss = (double)tail[TAIL_SUMS] / (double)b->global_count;
+    if (!isfinite(loss)) {
+        say_diverged(r, b, loss);
+        return STEP_DIVERGED;
+    }
+    double rate = schedule_rate(&r->algorithm, r->progress.step, r->per_epoch, r->steps);
+    executor_update(r->executor, r->optimizer, rate, gradient_scale(r, b->global_count));
+    add_tail(tail, &r->epoch_metrics);
+    add_tail(tail, &r->window_metrics);
+    r->window_samples += b->global_count;
+    r->progress.step++;
+    r->progress.batch++;
+    report_step(r, rate);
+    return tail[TAIL_STOP] > 0 ? STEP_STOP : STEP_DONE;
+}
+
+/* ---- epochs ---- */
+
+static void watch(struct run *r)
+{
+    const struct algorithm *a = &r->algorithm;
+    struct progress *p = &r->progress;
+    if (!a->early_stopping.on)
+        return;
+    bool by_loss = a->early_stopping.by_loss, higher = !by_loss && metric_higher_is_better(a->early_stopping.metric);
+    double v = by_loss ? metrics_loss(&r->eval_metrics) : metrics_value(&r->eval_metrics, a->early_stopping.metric);
+    if (isnan(p->best) || (higher ? v > p->best + a->early_stopping.min_delta : v < p->best - a->early_stopping.min_delta)) {
+        p->best = v;
+        p->bad_epochs = 0;
+    } else if (++p->bad_epochs >= a->early_stopping.patience_epochs) {
+        p->stopped = 1;
+    }
+}
+
+static void fill_row(struct run *r, struct report_epoch *row)
+{
+    const struct algorithm *a = &r->algorithm;
+    memset(row, 0, sizeof(*row));
+    row->epoch = r->progress.epoch;
+    row->step = r->progress.step;
+    row->train_loss = metrics_loss(&r->epoch_metrics);
+    row->eval_loss = r->evaluated ? metrics_loss(&r->eval_metrics) : NAN;
+    for (int i = 0; i < a->metric_count; i++) {
+        row->train_metrics[i] = metrics_value(&r->epoch_metrics, a->metrics[i]);
+        row->eval_metrics[i] = r->evaluated ? metrics_value(&r->eval_metrics, a->metrics[i]) : NAN;
+    }
+    row->learning_rate = schedule_rate(a, r->progress.step - 1, r->per_epoch, r->steps);
+    row->seconds = r->progress.epoch_seconds + time_monotonic() - r->epoch_started;
+}
+
+static int end_epoch(struct run *r, struct err *err)
+{
+    struct report_values v = {0};
+    if (run_average_states(r, err))
+        return -1;
+    if (r->test_loader && run_evaluate(r, err))
+        return -1;
+    r->progress.epoch++;
+    r->progress.batch = 0;
+    if (r->evaluated) {
+        report_values_metrics(&v, &r->algorithm, &r->eval_metrics);
+        report_eval(r->report, r->progress.step, r->progress.epoch, &v);
+        watch(r);
+    }
+    struct report_epoch *row = &r->rows[r->progress.rows++];
+    fill_row(r, row);
+    report_epoch_done(r->report, row);
+    metrics_clear(&r->epoch_metrics);
+    metrics_clear(&r->window_metrics);
+    r->progress.epoch_seconds = 0;
+    r->epoch_started = r->window_started = time_monotonic();
+    r->window_samples = 0;
+    return run_checkpoint(r, err);
+}
+
+static int steps_of_epoch(struct run *r, enum report_outcome *outcome, struct err *err)
+{
+    int64_t every = r->algorithm.checkpoint.every_steps;
+    while (r->progress.batch < r->per_epoch) {
+        switch (step(r, err)) {
+        case STEP_FAILED:
+            return -1;
+        case STEP_DIVERGED:
+            *outcome = REPORT_DIVERGED;
+            return 0;
+        case STEP_STOP:
+            *outcome = REPORT_INTERRUPTED;
+            return run_checkpoint(r, err);
+        case STEP_DONE:
+            break;
+        }
+        if (every > 0 && r->progress.step % every == 0 && r->progress.batch < r->per_epoch && run_checkpoint(r, err))
+            return -1;
+    }
+    return 0;
+}
+
+int run_train(struct run *r, enum report_outcome *outcome, struct err *err)
+{
+    *outcome = REPORT_FINISHED;
+    r->epoch_started = r->window_started = time_monotonic();
+    if (r->progress.epoch < r->algorithm.epochs)
+        loader_seek(r->train_loader, r->progress.epoch + r->progress.batch / r->per_epoch, r->progress.batch % r->per_epoch);
+    while (r->progress.epoch < r->algorithm.epochs && !r->progress.stopped) {
+        if (steps_of_epoch(r, outcome, err))
+            return -1;
+        if (*outcome != REPORT_FINISHED)
+            return 0;
+        if (end_epoch(r, err))
+            return -1;
+    }
+    if (r->progress.stopped)
+        *outcome = REPORT_EARLY;
+    return 0;
+}

@@ -1,0 +1,174 @@
+#include "kernels/train/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "base/units.h"
+
+static int default_threads(const struct dist *d)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN) / (d->local_size > 0 ? d->local_size : 1);
+    return cores > 1 ? (int)cores : 1;
+}
+
+static int plan_executor(struct run *r, struct err *err)
+{
+    const struct train_options *o = r->options;
+    int64_t ranks = r->dist->size;
+    struct executor_options eo = {.backend = o->backend,
+                                  .threads = o->threads ? o->threads : default_threads(r->dist),
+                                  .rows = (r->algorithm.batch_size + ranks - 1) / ranks,
+                                  .seed = r->algorithm.seed,
+                                  .rank = r->dist->rank};
+    r->executor = executor_create(r->graph, &r->algorithm, &eo, err);
+    if (!r->executor)
+        return -1;
+    executor_weights(r->executor, &r->weight_count);
+    size_t range_count;
+    struct optimizer_range *ranges = executor_ranges(r->executor, &range_count);
+    r->optimizer = optimizer_create(&r->algorithm, r->weight_count, ranges, range_count);
+    free(ranges);
+    return 0;
+}
+
+static void plan_metrics(struct run *r)
+{
+    const struct dataset_info *d = &r->data->info;
+    int classes = d->target == TARGET_CLASS ? d->classes : 0, width = d->target == TARGET_VALUE ? d->target_width : 0;
+    struct metrics *all[] = {&r->step_metrics, &r->epoch_metrics, &r->window_metrics, &r->eval_metrics};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        metrics_init(all[i], classes, width, all[i] == &r->eval_metrics);
+        if (width > 0)
+            metrics_set_shift(all[i], r->data->targets[SPLIT_TRAIN]);
+    }
+    r->tail_count = run_tail_count(&r->step_metrics);
+}
+
+static struct loader *make_loader(struct run *r, int split, struct err *err)
+{
+    const struct layer_node *in = &r->graph->nodes[0];
+    struct loader_options lo = {.split = split,
+                                .rank = r->dist->rank,
+                                .ranks = r->dist->size,
+                                .batch = r->algorithm.batch_size,
+                                .seed = r->algorithm.seed,
+                                .shuffle = split == SPLIT_TRAIN,
+                                .as_float = in->dtype == DTYPE_F32};
+    return loader_create(r->data, &lo, err);
+}
+
+static int plan_loaders(struct run *r, struct err *err)
+{
+    r->train_loader = make_loader(r, SPLIT_TRAIN, err);
+    if (!r->train_loader)
+        return -1;
+    if (r->data->info.samples[SPLIT_TEST] > 0 && !(r->test_loader = make_loader(r, SPLIT_TEST, err)))
+        return -1;
+    r->per_epoch = loader_batches_per_epoch(r->train_loader);
+    r->steps = r->per_epoch * r->algorithm.epochs;
+    return 0;
+}
+
+/* What a checkpoint must agree with: names, shapes and order of weights and states, and the optimizer. */
+static void layout_digest(const struct run *r, char out[SHA256_HEX])
+{
+    struct sha256 s;
+    char line[256], shape[96];
+    size_t n;
+    const struct executor_weight *list = executor_weight_list(r->executor, &n);
+    sha256_init(&s);
+    for (size_t i = 0; i < n; i++) {
+        shape_format(&list[i].def->shape, shape, sizeof(shape));
+        int len = snprintf(line, sizeof(line), "%s %s %d\n", list[i].name, shape, list[i].def->trainable);
+        sha256_update(&s, line, (size_t)(len < (int)sizeof(line) ? len : (int)sizeof(line) - 1));
+    }
+    const char *optimizer = optimizer_name(r->algorithm.optimizer.type);
+    sha256_update(&s, optimizer, strlen(optimizer));
+    sha256_hex(&s, out);
+}
+
+static void plan_progress(struct run *r)
+{
+    struct progress *p = &r->progress;
+    memset(p, 0, sizeof(*p));
+    p->best = NAN;
+    p->seed = r->algorithm.seed;
+    p->batch_size = r->algorithm.batch_size;
+    memcpy(p->data_digest, r->data->info.digest, sizeof(p->data_digest));
+    layout_digest(r, p->layout_digest);
+    r->rows = xcalloc((size_t)r->algorithm.epochs, sizeof(*r->rows));
+    r->started = time_monotonic();
+}
+
+/* Rank 0: the folder and the report. */
+static int plan_output(struct run *r, struct err *err)
+{
+    const struct train_options *o = r->options;
+    struct report_run rr = {.algorithm = &r->algorithm,
+                            .data = &r->data->info,
+                            .model_name = r->graph->name,
+                            .backend = executor_backend(r->executor),
+                            .collectives = r->dist->name,
+                            .ranks = r->dist->size,
+                            .threads = executor_threads(r->executor),
+                            .steps = r->steps,
+                            .epochs = r->algorithm.epochs,
+                            .steps_per_epoch = r->per_epoch,
+                            .parameters = (int64_t)r->weight_count};
+    if (r->dist->rank != 0)
+        return 0;
+    if (dir_make(o->out, 0755, err) || run_write_inputs(r, err))
+        return -1;
+    r->report = report_open(&rr, o->metrics, o->progress || isatty(STDERR_FILENO), err);
+    if (!r->report)
+        return -1;
+    report_start(r->report);
+    return 0;
+}
+
+int run_plan(struct run *r, struct err *err)
+{
+    struct err local = {0};
+    r->checkpoint_dir = path_join(r->options->out, "checkpoints");
+    int rc = plan_executor(r, &local) || plan_loaders(r, &local);
+    if (!rc) {
+        plan_metrics(r);
+        plan_progress(r);
+        rc = plan_output(r, &local);
+    }
+    int64_t failed = rc ? 1 : 0;
+    if (dist_sum(r->dist, &failed, 1, DIST_I64, err))
+        return -1;
+    if (failed)
+        return err_set(err, local.code ? local.code : ERR_IO, "%s", local.code ? local.text : "another rank could not start");
+    r->gradients = dist_buffer(r->dist, r->weight_count + r->tail_count, err);
+    if (!r->gradients)
+        return -1;
+    executor_set_gradients(r->executor, r->gradients);
+    return 0;
+}
+
+void run_destroy(struct run *r)
+{
+    loader_destroy(r->train_loader);
+    loader_destroy(r->test_loader);
+    report_close(r->report);
+    optimizer_destroy(r->optimizer);
+    executor_destroy(r->executor);
+    metrics_free(&r->step_metrics);
+    metrics_free(&r->epoch_metrics);
+    metrics_free(&r->window_metrics);
+    metrics_free(&r->eval_metrics);
+    if (r->data)
+        dataset_close(r->data);
+    graph_destroy(r->graph);
+    model_spec_destroy(r->model);
+    layer_library_destroy(r->library);
+    free(r->rows);
+    free(r->checkpoint_dir);
+}

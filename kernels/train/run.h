@@ -1,0 +1,94 @@
+/* run: one training run on one rank: everything from the files to the results. main makes one; no other state exists.
+ *
+ *     run_load      read and check the files                                   (load.c; findings: exit 3)
+ *     run_plan      executor, optimizer, loaders, report                       (run.c)
+ *     run_resume    take over a checkpoint's state                             (state.c)
+ *     run_train     epochs of steps, evaluations, checkpoints                  (loop.c)
+ *     run_finish    weights and report                                         (results.c)
+ */
+#ifndef KERNELS_TRAIN_RUN_H
+#define KERNELS_TRAIN_RUN_H
+
+#include <stdint.h>
+#include "base/finding.h"
+#include "kernels/data/dataset.h"
+#include "kernels/data/loader.h"
+#include "kernels/graph/graph.h"
+#include "kernels/optim/metrics.h"
+#include "kernels/optim/optimizer.h"
+#include "kernels/spec/layer_file.h"
+#include "kernels/spec/model.h"
+#include "kernels/train/distributed.h"
+#include "kernels/train/executor.h"
+#include "kernels/train/options.h"
+#include "kernels/train/report.h"
+
+enum { EXIT_VERIFICATION = 3, EXIT_DIVERGED = 4, EXIT_INTERRUPTED = 75 };
+
+/* Where a run stands. Plain data: a checkpoint holds it as it is. */
+struct progress {
+    int64_t step, epoch, batch; /* optimizer steps done; epochs done; batches of this epoch done */
+    int64_t optimizer_step, rows;
+    int64_t bad_epochs; /* since the best evaluation */
+    int64_t stopped;    /* early stopping has decided */
+    double best, seconds; /* seconds of training before this process */
+    double epoch_seconds; /* of this epoch, before this process */
+    /* what must be equal for a run to go on */
+    uint64_t seed;
+    int64_t batch_size;
+    char data_digest[65], layout_digest[65], padding[6];
+};
+
+struct run {
+    const struct train_options *options;
+    struct layer_library *library;
+    struct model_spec *model;
+    struct algorithm algorithm;
+    struct graph *graph;
+    struct dataset *data;
+    struct dist *dist;
+    struct executor *executor;
+    struct optimizer *optimizer;
+    struct loader *train_loader, *test_loader;
+    struct report *report; /* rank 0 */
+    float *gradients; /* the weights' gradients, then the tail: what else is summed in a step */
+    size_t weight_count, tail_count;
+    struct metrics step_metrics, epoch_metrics, window_metrics, eval_metrics;
+    int64_t per_epoch, steps; /* batches of an epoch, of the whole run */
+    struct progress progress;
+    struct report_epoch *rows; /* algorithm.epochs of them, progress.rows filled */
+    char *checkpoint_dir;
+    double started, epoch_started, window_started;
+    int64_t window_samples;
+    bool evaluated; /* eval_metrics hold the last epoch's */
+};
+
+/* Read model, layers, algorithm and data and check that they fit; dist is there already. 0, EXIT_VERIFICATION when a file is wrong
+ * (the findings are printed as FILE:LINE:COLUMN lines), or -1 with err; the same on every rank. */
+int run_load(struct run *r, struct err *err);
+/* Make what a loaded run needs to train. -1 with err. */
+int run_plan(struct run *r, struct err *err);
+void run_destroy(struct run *r); /* all but dist */
+
+/* Take over options->resume. -1 with err. */
+int run_resume(struct run *r, struct err *err);
+/* Write a checkpoint; all ranks call it. */
+int run_checkpoint(struct run *r, struct err *err);
+
+/* Train to the end. *outcome says how it ended; a last checkpoint is written. */
+int run_train(struct run *r, enum report_outcome *outcome, struct err *err);
+
+/* Rank 0 writes weights.safetensors (not after divergence), report.json and the last metrics line; all ranks call it. */
+int run_finish(struct run *r, enum report_outcome outcome, struct err *err);
+/* model.json and algorithm.json as run. */
+int run_write_inputs(struct run *r, struct err *err);
+
+/* Average the running statistics over the ranks; all ranks call it. */
+int run_average_states(struct run *r, struct err *err);
+/* The test split through the model, on all ranks: fills eval_metrics. */
+int run_evaluate(struct run *r, struct err *err);
+
+/* Numbers that a step sums beside the gradients, for accumulators like m. */
+size_t run_tail_count(const struct metrics *m);
+
+#endif

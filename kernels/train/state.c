@@ -1,0 +1,163 @@
+/* A run's state as checkpoint parts, and back. Rank 0 writes and reads files; the others get the file's bytes by broadcast, so
+ * that a run over several hosts needs no shared folder. */
+#include "kernels/train/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "kernels/train/checkpoint.h"
+
+enum { MAX_PARTS = 8 + OPTIMIZER_MAX_STATES };
+
+/* The same list serves writing and reading: where each part lives. */
+static size_t list_parts(struct run *r, struct checkpoint_part *parts)
+{
+    size_t n = 0, count;
+    float *weights = executor_weights(r->executor, &count);
+    parts[n++] = (struct checkpoint_part){"weights", weights, count * sizeof(float)};
+    float *states = executor_states(r->executor, &count);
+    parts[n++] = (struct checkpoint_part){"states", states, count * sizeof(float)};
+    for (int i = 0; i < r->optimizer->state_count; i++) {
+        parts[n] = (struct checkpoint_part){"", r->optimizer->state[i], r->optimizer->count * sizeof(float)};
+        snprintf(parts[n].name, sizeof(parts[n].name), "optimizer.%s", r->optimizer->state_name[i]);
+        n++;
+    }
+    parts[n++] = (struct checkpoint_part){"epoch.counts", r->epoch_metrics.counts, r->epoch_metrics.count_length * sizeof(int64_t)};
+    parts[n++] = (struct checkpoint_part){"epoch.sums", r->epoch_metrics.sums, r->epoch_metrics.sum_length * sizeof(double)};
+    return n;
+}
+
+int run_checkpoint(struct run *r, struct err *err)
+{
+    struct checkpoint_part parts[MAX_PARTS];
+    struct progress p = r->progress;
+    char file[64], name[96];
+    if (run_average_states(r, err))
+        return -1;
+    struct err local = {0};
+    int64_t failed = 0;
+    if (r->dist->rank == 0) {
+        size_t n = list_parts(r, parts);
+        double now = time_monotonic();
+        p.optimizer_step = r->optimizer->step;
+        p.seconds += now - r->started;
+        p.epoch_seconds += now - r->epoch_started;
+        parts[n++] = (struct checkpoint_part){"progress", &p, sizeof(p)};
+        parts[n++] = (struct checkpoint_part){"rows", r->rows, (size_t)p.rows * sizeof(*r->rows)};
+        failed = checkpoint_write(r->checkpoint_dir, p.step, parts, n, r->algorithm.checkpoint.keep, file, &local) != 0;
+    }
+    if (dist_sum(r->dist, &failed, 1, DIST_I64, err)) /* nobody goes on, or ends, before the file is durable */
+        return -1;
+    if (failed)
+        return err_set(err, ERR_IO, "%s", local.code ? local.text : "rank 0 could not write the checkpoint");
+    snprintf(name, sizeof(name), "checkpoints/%s", file);
+    report_checkpoint(r->report, p.step, p.epoch, name);
+    return 0;
+}
+
+/* ---- resuming ---- */
+
+static int check_same(const struct run *r, const struct progress *p, struct err *err)
+{
+    const struct progress *own = &r->progress;
+    if (memcmp(p->layout_digest, own->layout_digest, 64) != 0)
+        return err_set(err, ERR_CONFLICT, "the checkpoint is of another model or optimizer: weights, shapes or optimizer differ");
+    if (memcmp(p->data_digest, own->data_digest, 64) != 0)
+        return err_set(err, ERR_CONFLICT, "the checkpoint was trained on another dataset (%.12s..., this is %.12s...)", p->data_digest,
+                       own->data_digest);
+    if (p->batch_size != own->batch_size || p->seed != own->seed)
+        return err_set(err, ERR_CONFLICT, "the checkpoint was trained with batch_size %lld and seed %llu, this run has %lld and %llu",
+                       (long long)p->batch_size, (unsigned long long)p->seed, (long long)own->batch_size,
+                       (unsigned long long)own->seed);
+    if (p->step < 0 || p->epoch < 0 || p->batch < 0 || p->batch > r->per_epoch || p->rows < 0 || p->rows != p->epoch)
+        return err_set(err, ERR_UNPROCESSABLE, "the checkpoint's position (step %lld, epoch %lld, batch %lld) is not possible",
+                       (long long)p->step, (long long)p->epoch, (long long)p->batch);
+    if (p->epoch > r->algorithm.epochs)
+        return err_set(err, ERR_CONFLICT, "the checkpoint has %lld epochs behind it, more than the %lld of the algorithm",
+                       (long long)p->epoch, (long long)r->algorithm.epochs);
+    return 0;
+}
+
+static int take_over(struct run *r, const struct checkpoint *c, struct err *err)
+{
+    struct checkpoint_part parts[MAX_PARTS];
+    const struct checkpoint_part *from[MAX_PARTS];
+    size_t n = list_parts(r, parts);
+    const struct checkpoint_part *progress = checkpoint_find(c, "progress", sizeof(r->progress), err);
+    if (!progress)
+        return -1;
+    struct progress p;
+    memcpy(&p, progress->data, sizeof(p));
+    if (check_same(r, &p, err))
+        return -1;
+    const struct checkpoint_part *rows = checkpoint_find(c, "rows", (size_t)p.rows * sizeof(*r->rows), err);
+    if (!rows)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (!(from[i] = checkpoint_find(c, parts[i].name, parts[i].bytes, err)))
+            return -1;
+    for (size_t i = 0; i < n; i++) /* all is there: now nothing can fail half-way. The parts listed are our own arrays */
+        if (parts[i].bytes)
+            memcpy((void *)(uintptr_t)parts[i].data, from[i]->data, parts[i].bytes);
+    if (rows->bytes)
+        memcpy(r->rows, rows->data, rows->bytes);
+    r->progress = p;
+    r->optimizer->step = p.optimizer_step;
+    executor_weights_changed(r->executor);
+    return 0;
+}
+
+/* Rank 0: the file to go on from into out; empty when there is none and that is fine. */
+static int read_file(struct run *r, struct buf *out, struct err *err)
+{
+    const char *wanted = r->options->resume;
+    char skipped[480], *path = xstrdup(wanted);
+    if (strcmp(wanted, "auto") == 0) {
+        struct err none = {0};
+        free(path);
+        path = checkpoint_newest(r->checkpoint_dir, skipped, sizeof(skipped), &none);
+        if (skipped[0])
+            report_note(r->report, "passed over: %s", skipped);
+        if (!path)
+            return none.code ? err_set(err, none.code, "%s", none.text) : 0;
+    }
+    int rc = file_read(path, (size_t)1 << 40, out, err);
+    free(path);
+    return rc;
+}
+
+int run_resume(struct run *r, struct err *err)
+{
+    struct buf file = {0};
+    struct err local = {0};
+    if (!r->options->resume)
+        return 0;
+    int64_t head[2] = {0, 0}; /* failed, bytes */
+    if (r->dist->rank == 0) {
+        head[0] = read_file(r, &file, &local) != 0;
+        head[1] = (int64_t)file.len;
+    }
+    int rc = dist_broadcast(r->dist, head, sizeof(head), 0, err);
+    if (!rc && head[0])
+        rc = err_set(err, local.code ? local.code : ERR_IO, "%s", local.code ? local.text : "rank 0 could not read the checkpoint");
+    if (rc || head[1] == 0) {
+        buf_free(&file);
+        return rc;
+    }
+    if (r->dist->rank != 0) {
+        buf_reserve(&file, (size_t)head[1]);
+        file.len = (size_t)head[1];
+    }
+    rc = dist_broadcast(r->dist, file.data, (size_t)head[1], 0, err);
+    struct checkpoint *c = rc ? NULL : checkpoint_read(file.data, (size_t)head[1], r->options->resume, err);
+    rc = c ? take_over(r, c, err) : -1;
+    checkpoint_close(c);
+    buf_free(&file);
+    if (!rc)
+        report_resume(r->report, r->progress.step);
+    return rc ? err_prefix(err, "cannot resume: ") : 0;
+}
