@@ -2,7 +2,7 @@
 import { QueryClientProvider } from '@tanstack/react-query'
 import { Component, lazy, Suspense, useEffect, useState, type ReactNode } from 'react'
 import { Redirect, Route, Switch, useLocation } from 'wouter'
-import { makeQueryClient, useSession } from './api/hooks'
+import { makeQueryClient, useSession, useSignInLink } from './api/hooks'
 import { I18nProvider, useI18n } from './i18n'
 import { applyTheme, THEMES, usePreference } from './lib/preferences'
 import { Shell } from './pages/Shell'
@@ -73,6 +73,7 @@ class Guard extends Component<{ children: ReactNode; message: string; action: st
 }
 
 function Gate() {
+  useSignInLink()
   const session = useSession()
   const { t } = useI18n()
   const [path] = useLocation()

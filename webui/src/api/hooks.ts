@@ -10,6 +10,7 @@ import {
   useQueryClient,
   type InfiniteData,
 } from '@tanstack/react-query'
+import { useEffect } from 'react'
 import { newKey } from '../lib/key'
 import { request, requestText, seg, upload } from './client'
 import { Problem } from './problem'
@@ -65,6 +66,22 @@ function takeToken(): string | null {
   return decodeURIComponent(m[1]!)
 }
 let oneTimeToken = takeToken()
+
+/** The link opened where the console already is changes only the part after the #. */
+export function useSignInLink(): void {
+  const client = useQueryClient()
+  useEffect(() => {
+    const changed = () => {
+      const token = takeToken()
+      if (token === null) return
+      oneTimeToken = token
+      client.removeQueries({ predicate: (q) => q.queryKey[0] !== 'session' })
+      void client.resetQueries({ queryKey: ['session'] })
+    }
+    addEventListener('hashchange', changed)
+    return () => removeEventListener('hashchange', changed)
+  }, [client])
+}
 
 /** null: nobody is signed in. */
 export function useSession() {

@@ -108,7 +108,7 @@ export const examples: Record<AssetKinds, readonly Example[]> = {
 }
 
 /** JSON as a person would write it: objects that fit stay on their line. */
-export function pretty(value: unknown, indent = '', width = 110): string {
+export function pretty(value: unknown, indent = '', width = 120): string {
   const flat = JSON.stringify(value)
   if (typeof value !== 'object' || value === null) return flat
   const spaced = flat.replace(/("(?:[^"\\]|\\.)*")|([,:])/g, (_, s: string | undefined, p: string) => s ?? `${p} `)

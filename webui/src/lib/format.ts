@@ -16,9 +16,15 @@ export function formatCount(n: number, locale: string): string {
   return new Intl.NumberFormat(locale).format(n)
 }
 
-/** 421642 -> "422K" */
+/** 421642 -> "422k": the SI prefixes, because those of languages differ ("4.2m" is a small number to an engineer). */
 export function formatCompact(n: number, locale: string): string {
-  return new Intl.NumberFormat(locale, { notation: 'compact', maximumFractionDigits: 1 }).format(n)
+  const prefixes = ['', 'k', 'M', 'G', 'T', 'P']
+  let i = 0
+  while (Math.abs(n) >= 999.5 && i < prefixes.length - 1) {
+    n /= 1000
+    i++
+  }
+  return new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 }).format(n) + prefixes[i]
 }
 
 /** A metric's value: four significant digits, exponents where plain digits would mislead. */

@@ -88,9 +88,11 @@ function RunPage({ job }: { job: Job }) {
       <Summary job={job} metrics={metrics} />
       {job.kind === 'train' && <Curves job={job} metrics={metrics} />}
       <div className="split even">
-        <Card title={t('log.title')} flush>
-          <LogView logs={logs} name={`run-${job.id}`} live={!isFinal(job.state)} />
-        </Card>
+        <div className="run-log">
+          <Card title={t('log.title')} flush>
+            <LogView logs={logs} name={`run-${job.id}`} live={!isFinal(job.state)} />
+          </Card>
+        </div>
         <div className="stack">
           <Artifacts job={job} />
           <Timeline id={job.id} />

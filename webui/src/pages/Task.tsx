@@ -2,7 +2,7 @@ import { useState } from 'react'
 import { Link, useLocation, useSearchParams } from 'wouter'
 import { useAssets, useDeleteTask, useJobs, useTask } from '../api/hooks'
 import { useLiveTask } from '../api/live'
-import type { ASSET_KINDS} from '../api/types';
+import type { ASSET_KINDS } from '../api/types'
 import { type Asset, type AssetKinds, type Task as TaskRow } from '../api/types'
 import { useI18n } from '../i18n'
 import { formatBytes } from '../lib/format'

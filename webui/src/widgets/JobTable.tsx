@@ -47,19 +47,14 @@ function Row({ job, now, showTask }: { job: Job; now: number; showTask: boolean 
           <span className="run-id">#{job.id}</span> {job.name || t('run.unnamed')}
         </Link>
         <p className="sub">
-          {showTask && job.task && (
-            <>
-              <Link href={`/tasks/${encodeURIComponent(job.task)}`}>{job.task}</Link> ·{' '}
-            </>
-          )}
-          {[job.model, job.dataset, job.algorithm].filter(Boolean).join(' · ')}
+          {[showTask && job.task, job.model, job.dataset, job.algorithm].filter(Boolean).join(' · ')}
         </p>
       </td>
-      <td data-label={t('col.state')}>
+      <td>
         <JobPill job={job} />
         {job.state === 'PENDING' && job.reason && <p className="sub">{job.reason}</p>}
       </td>
-      <td data-label={t('col.progress')} className="progress-cell">
+      <td className="progress-cell">
         <RowProgress job={job} />
       </td>
       <td data-label={t('col.loss')}>

@@ -70,8 +70,17 @@ export default function ModelGraphView({ graph, label }: { graph: ModelGraph; la
       nodes={nodes}
       edges={edges}
       nodeTypes={nodeTypes}
-      fitView
-      fitViewOptions={{ maxZoom: 1, padding: 0.12 }}
+      onInit={(flow) => {
+        // The whole of a small model; of a large one its beginning, large enough to read.
+        const box = document.querySelector('.graph-box')
+        if (!box) return
+        const { width, height } = flow.getNodesBounds(nodes)
+        const zoom = Math.min(
+          1,
+          Math.max(0.7, Math.min((box.clientWidth - 40) / width, (box.clientHeight - 40) / height)),
+        )
+        void flow.setViewport({ x: (box.clientWidth - width * zoom) / 2, y: 20, zoom })
+      }}
       minZoom={0.05}
       maxZoom={1.5}
       nodesDraggable={false}

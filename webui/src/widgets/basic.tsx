@@ -335,7 +335,13 @@ export function Dialog({
   useEffect(() => {
     const d = ref.current
     if (!d) return
-    if (open && !d.open) d.showModal()
+    if (open && !d.open) {
+      d.showModal()
+      // The browser would choose the button that closes it.
+      const first =
+        d.querySelector<HTMLElement>('input, select, textarea') ?? d.querySelector<HTMLElement>('footer button')
+      first?.focus()
+    }
     if (!open && d.open) d.close()
   }, [open])
   return (
@@ -405,10 +411,10 @@ export function PageHead({
     <header className="page-head">
       {trail && (
         <nav className="trail" aria-label={t('nav.trail')}>
-          {trail.map((c) => (
+          {trail.map((c, i) => (
             <span key={c.href}>
+              {i > 0 && <Icon name="chevron" size={12} />}
               <Link href={c.href}>{c.label}</Link>
-              <Icon name="chevron" size={12} />
             </span>
           ))}
         </nav>

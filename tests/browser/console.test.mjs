@@ -1,0 +1,322 @@
+/* The console against the stand-in server of mock/: sign-in, findings at their line, replay and reconnection, and that every
+ * page is free of serious accessibility findings, of horizontal scrolling and of requests to other hosts. */
+import assert from 'node:assert/strict'
+import { after, afterEach, before, describe, test } from 'node:test'
+import { axeFindings, dist, openBrowser, openPage, picture, points, until } from './lib.mjs'
+import { createMock, fillTask, MODEL } from './mock/server.mjs'
+
+let browser
+before(async () => {
+  browser = await openBrowser()
+})
+after(() => browser?.close())
+
+let mock
+let page
+let trouble
+
+async function start(options = {}) {
+  mock = await createMock({ dist, tick: 40, ...options })
+  await browser.context.clearCookies()
+  ;({ page, trouble } = await openPage(browser.context, mock.url))
+}
+async function signIn() {
+  await page.goto(`${mock.url}/#signin=mock-token`)
+  await page.locator('.shell').waitFor()
+}
+/** A run that is going, and its page. */
+async function running(epochs = 2) {
+  fillTask(mock.world)
+  const row = mock.world.submit('mnist', {
+    name: 'first',
+    dataset: 'mnist',
+    algorithm: 'adam',
+    model: 'cnn',
+    resources: { ranks: 2 },
+    overrides: { '/epochs': epochs },
+  })
+  await page.goto(`${mock.url}/runs/${row.id}`)
+  return mock.world.jobs.get(row.id)
+}
+
+afterEach(async () => {
+  const seen = trouble
+  await page?.close()
+  await mock?.close()
+  assert.deepEqual(seen, [])
+})
+
+describe('signing in', () => {
+  test('by name and password; a wrong one is said and what was typed stays', async () => {
+    await start()
+    await page.goto(`${mock.url}/runs`)
+    await page.getByLabel('User name').fill('ada')
+    await page.getByLabel('Password', { exact: true }).fill('wrong')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('alert').getByText('the name or the password is wrong').waitFor()
+    assert.equal(await page.getByLabel('User name').inputValue(), 'ada')
+    await page.getByLabel('Password', { exact: true }).fill('secret')
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { level: 1, name: 'Runs' }).waitFor() // where one wanted to go
+  })
+
+  test('by the one-time token in the address, which leaves the address and works once', async () => {
+    await start()
+    await page.goto(`${mock.url}/#signin=one-time`)
+    await page.locator('.shell').waitFor()
+    assert.equal(new URL(page.url()).hash, '')
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('heading', { name: 'Sign in to Trainyard' }).waitFor()
+    await page.goto('about:blank')
+    await page.goto(`${mock.url}/#signin=one-time`)
+    await page.getByRole('alert').getByText('unknown, used or expired').waitFor()
+  })
+
+  test('again when the session has ended', async () => {
+    await start()
+    await signIn()
+    mock.endSessions()
+    await page.getByRole('link', { name: 'Nodes' }).click()
+    await page.getByRole('heading', { name: 'Sign in to Trainyard' }).waitFor()
+  })
+})
+
+describe('assets', () => {
+  test('a finding stands at its line, and goes when the text is right', async () => {
+    await start()
+    fillTask(mock.world)
+    await signIn()
+    await page.goto(`${mock.url}/tasks/mnist/models/new`)
+    const source = page.getByRole('textbox', { name: 'Source' })
+    const text = JSON.stringify({ ...MODEL, name: 'typo' }, null, 2)
+    const broken = text.replace('"type": "relu"', '"type": "rleu"')
+    const line = broken.slice(0, broken.indexOf('"rleu"')).split('\n').length
+    await source.fill(broken)
+    await page.locator(`.editor-gutter [data-line="${line}"].failed`).waitFor()
+    const finding = page.locator(`[data-check="model.types"][data-line="${line}"]`)
+    await finding.getByText('did you mean').waitFor()
+
+    await finding.getByRole('button').click()
+    const at = await source.evaluate((e) => e.value.slice(0, e.selectionStart).split('\n').length)
+    assert.equal(at, line)
+
+    await source.fill(text)
+    await page.locator('[data-verdict="ok"]').waitFor()
+    assert.equal(await page.locator('.editor-gutter .failed').count(), 0)
+    await page.getByRole('button', { name: 'Verify and save' }).click()
+    await page.waitForURL(/models\/typo@1$/)
+    await page.locator('.react-flow__node').first().waitFor()
+    await page.locator('.react-flow__node', { hasText: 'conv1' }).waitFor()
+  })
+
+  test('a refused upload says why and keeps the text', async () => {
+    await start()
+    fillTask(mock.world)
+    await signIn()
+    await page.goto(`${mock.url}/tasks/mnist/algorithms/new`)
+    await page.getByRole('textbox', { name: 'Source' }).fill('{\n  "format": "trainyard.algorithm/1",\n  oops\n}')
+    await page.getByLabel('Name').fill('broken')
+    await page.getByRole('button', { name: 'Verify and save' }).click()
+    await page.getByRole('alert').getByText('the algorithm failed verification').waitFor()
+    assert.match(await page.getByRole('textbox', { name: 'Source' }).inputValue(), /oops/)
+    await page.locator('.editor-gutter [data-line="3"].failed').waitFor()
+  })
+
+  test('several dataset files go as one tar, with what one chose', async () => {
+    await start()
+    mock.world.addTask({ name: 'digits' })
+    await signIn()
+    await page.goto(`${mock.url}/tasks/digits/datasets/new`)
+    await page.getByTestId('files').setInputFiles([
+      { name: 'train-images-idx3-ubyte', mimeType: 'application/octet-stream', buffer: Buffer.alloc(3000, 1) },
+      { name: 'train-labels-idx1-ubyte', mimeType: 'application/octet-stream', buffer: Buffer.alloc(20, 2) },
+    ])
+    await page.getByText('2 files').waitFor()
+    await page.getByLabel('Name').fill('drawn')
+    await page.getByRole('button', { name: 'Upload and verify' }).click()
+    await page.waitForURL(/datasets\/drawn@1$/)
+    const sent = mock.world.findAsset('digits', 'datasets', 'drawn').bytes
+    assert.equal(sent.subarray(0, 23).toString(), 'train-images-idx3-ubyte')
+    assert.equal(sent.subarray(257, 262).toString(), 'ustar')
+    assert.equal(sent.length % 512, 0)
+    assert.deepEqual(sent.subarray(512, 3512), Buffer.alloc(3000, 1))
+    await page.locator('canvas').first().waitFor()
+  })
+})
+
+describe('a run', () => {
+  test('from the form to its results, live', async () => {
+    await start()
+    fillTask(mock.world)
+    await signIn()
+    await page.goto(`${mock.url}/tasks/mnist`)
+    await page.getByRole('link', { name: 'Start a run' }).first().click()
+    await page.locator('[data-fit="ok"]').waitFor()
+    await page.getByLabel('Epochs').fill('1')
+    await page.getByLabel('Name of the run').fill('by hand')
+    await page.getByRole('button', { name: 'Start training' }).click()
+    await page.waitForURL(/runs\/1$/)
+    await page.locator('[data-run][data-state="RUNNING"]').waitFor()
+    await until('three points', async () => (await points(page, 'loss')) >= 3)
+    const before = { n: await points(page, 'loss'), picture: await picture(page, 'loss') }
+    assert.ok(before.picture.inked > 500, 'the canvas is drawn on')
+    await until('the curve to move', async () => (await points(page, 'loss')) > before.n + 5)
+    assert.notEqual((await picture(page, 'loss')).hash, before.picture.hash)
+    await page.locator('[data-run][data-state="COMPLETED"]').waitFor({ timeout: 20000 })
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.locator('[data-artifact="weights.safetensors"]').click(),
+    ])
+    assert.equal(download.suggestedFilename(), 'weights.safetensors')
+    assert.deepEqual(mock.world.jobs.get(1).row.overrides, { '/epochs': 1 })
+  })
+
+  test('breaks in the connection and repeated events leave no gap and no double', async () => {
+    await start()
+    await signIn()
+    const job = await running(2)
+    await until('some points', async () => (await points(page, 'loss')) >= 5)
+    for (let i = 0; i < 3; i++) {
+      mock.drop()
+      await page.locator('[data-stream="waiting"]').waitFor({ state: 'attached' })
+      await page.locator('[data-stream="open"]').waitFor({ state: 'attached' })
+      mock.repeat(`job/${job.row.id}/metrics`, 7)
+      mock.repeat(`job/${job.row.id}/logs`, 3)
+    }
+    mock.control.down = true
+    mock.drop()
+    await page.getByText('The live connection broke').waitFor()
+    await new Promise((r) => setTimeout(r, 700))
+    mock.control.down = false
+    await page.locator('[data-run][data-state="COMPLETED"]').waitFor({ timeout: 30000 })
+    const expected = job.metrics.flatMap((m) => ('loss' in (m.record.values ?? {}) ? [m] : [])).length
+    await until(`${expected} points`, async () => (await points(page, 'loss')) === expected)
+    const again = mock.control.subscriptions.filter((s) => s.topic === `job/${job.row.id}/metrics`)
+    assert.ok(again.length >= 4, 'it subscribed again after each break')
+    assert.ok(
+      again.slice(1).every((s) => s.since > 0),
+      'and asked only for what it had not seen',
+    )
+    assert.equal(Number(await page.locator('.log-lines').getAttribute('data-lines')), job.logs.length)
+  })
+
+  test('the log follows, stops when one scrolls up, and follows again', async () => {
+    await start({ tick: 25 })
+    await signIn()
+    const job = await running(12)
+    for (let i = 0; i < 80; i++) mock.world.log(job, `line ${i}`)
+    const log = page.locator('.log-lines')
+    await until('many lines', async () => Number(await log.getAttribute('data-lines')) > 60)
+    const end = () => log.evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight)
+    await until('the end', async () => (await end()) < 25)
+    await log.hover()
+    await page.mouse.wheel(0, -400)
+    await page.getByRole('button', { name: 'Follow the end' }).waitFor()
+    const top = await log.evaluate((e) => e.scrollTop)
+    const n = Number(await log.getAttribute('data-lines'))
+    await until('new lines', async () => Number(await log.getAttribute('data-lines')) > n + 2)
+    assert.equal(await log.evaluate((e) => e.scrollTop), top)
+    await page.getByRole('button', { name: 'Follow the end' }).click()
+    await until('the end again', async () => (await end()) < 25)
+  })
+
+  test('is cancelled after a question', async () => {
+    await start()
+    await signIn()
+    await running(9)
+    await page.locator('[data-run][data-state="RUNNING"]').waitFor()
+    await page.getByRole('button', { name: 'Cancel run' }).click()
+    await page.keyboard.press('Escape')
+    await page.locator('dialog[open]').waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Cancel run' }).click()
+    await page.locator('dialog[open]').getByRole('button', { name: 'Cancel run' }).click()
+    await page.locator('[data-run][data-state="CANCELLED"]').waitFor()
+  })
+
+  test('shows in the list as it goes', async () => {
+    await start()
+    await signIn()
+    await page.goto(`${mock.url}/runs`)
+    await page.getByText('No runs yet').waitFor()
+    fillTask(mock.world)
+    mock.world.submit('mnist', {
+      name: 'elsewhere',
+      dataset: 'mnist',
+      algorithm: 'adam',
+      model: 'cnn',
+      overrides: { '/epochs': 1 },
+    })
+    await page.locator('tr[data-job="1"] [data-state="RUNNING"]').waitFor()
+    await page.locator('tr[data-job="1"] svg.sparkline').waitFor({ timeout: 15000 })
+    await page.locator('tr[data-job="1"] [data-state="COMPLETED"]').waitFor({ timeout: 20000 })
+  })
+})
+
+test('a task is created and searched for by keyboard alone', async () => {
+  await start()
+  await signIn()
+  await page.getByText('No tasks yet').waitFor()
+  await page.getByRole('button', { name: 'New task' }).first().focus()
+  await page.keyboard.press('Enter')
+  await page.keyboard.type('flowers')
+  await page.keyboard.press('Tab')
+  await page.keyboard.type('Three kinds of iris')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/tasks\/flowers$/)
+  await page.getByRole('link', { name: 'Add dataset' }).waitFor()
+  await page.goto(`${mock.url}/tasks`)
+  await page.getByRole('searchbox', { name: 'Search tasks' }).fill('iris')
+  await page.getByRole('link', { name: 'flowers' }).waitFor()
+  await page.getByRole('searchbox', { name: 'Search tasks' }).fill('roses')
+  await page.getByText('No task matches').waitFor()
+})
+
+test('every word changes with the language, and the choice stays', async () => {
+  await start({ demo: true })
+  await signIn()
+  await page.getByRole('button', { name: '中文' }).click()
+  await page.getByRole('heading', { level: 1, name: '任务' }).waitFor()
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'zh-Hans')
+  await page.reload()
+  await page.getByRole('heading', { level: 1, name: '任务' }).waitFor()
+  await page.getByRole('button', { name: 'English' }).click()
+  await page.getByRole('heading', { level: 1, name: 'Tasks' }).waitFor()
+})
+
+const places = [
+  '/tasks',
+  '/tasks/mnist',
+  '/tasks/housing',
+  '/tasks/mnist?tab=models',
+  '/tasks/mnist/models/new',
+  '/tasks/mnist/datasets/new',
+  '/tasks/mnist/models/cnn',
+  '/tasks/mnist/datasets/mnist',
+  '/tasks/mnist/run',
+  '/runs',
+  '/runs/1',
+  '/runs/3',
+  '/runs/4',
+  '/nodes',
+  '/nowhere',
+]
+for (const scheme of ['light', 'dark'])
+  for (const width of [1440, 390])
+    test(`no serious accessibility finding and no sideways scrolling, ${scheme}, ${width} px`, async () => {
+      await start({ demo: true, tick: 1500 })
+      await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
+      await page.setViewportSize({ width, height: 900 })
+      await page.goto(mock.url)
+      await page.getByRole('heading', { name: 'Sign in to Trainyard' }).waitFor()
+      const found = (await axeFindings(page)).map((f) => `/ ${f}`)
+      await signIn()
+      for (const place of places) {
+        await page.goto(mock.url + place)
+        await page.locator('main h1, main h2').first().waitFor()
+        await page.locator('.loading').waitFor({ state: 'detached' })
+        found.push(...(await axeFindings(page)).map((f) => `${place} ${f}`))
+        const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        if (over > 0) found.push(`${place} is ${over} px too wide`)
+      }
+      assert.deepEqual(found, [])
+    })

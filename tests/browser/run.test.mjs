@@ -1,0 +1,220 @@
+/* The whole way in a real browser against a real cluster: sign in, make a task, upload a dataset, a model and an algorithm,
+ * start a run, see the curve move, wait for its end, download the weights.
+ *
+ *   TRAINYARD_URL     where the orchestrator listens
+ *   TRAINYARD_SIGNIN  a one-time sign-in token (or TRAINYARD_TOKEN, a bearer token)
+ *   TRAINYARD_SHOTS   optional: a folder for screenshots
+ */
+import assert from 'node:assert/strict'
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { axeFindings, openBrowser, openPage, picture, points, until } from './lib.mjs'
+
+const base = process.env.TRAINYARD_URL?.replace(/\/$/, '')
+const token = process.env.TRAINYARD_SIGNIN ?? process.env.TRAINYARD_TOKEN
+if (!base || !token)
+  throw new Error('set TRAINYARD_URL and TRAINYARD_SIGNIN (or TRAINYARD_TOKEN): this test needs a cluster that runs')
+
+/* 16x16 pictures of ten classes: a bar whose place is its class, under noise. Easy enough to be learnt in a few steps, and
+ * nothing but the training can have found it out. */
+const SIDE = 16
+function idx(shape, values) {
+  const head = Buffer.alloc(4 + 4 * shape.length)
+  head[2] = 8
+  head[3] = shape.length
+  shape.forEach((n, i) => head.writeUInt32BE(n, 4 + 4 * i))
+  return Buffer.concat([head, values])
+}
+function pictures(count, seed) {
+  let state = seed
+  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32
+  const images = Buffer.alloc(count * SIDE * SIDE)
+  const labels = Buffer.alloc(count)
+  for (let i = 0; i < count; i++) {
+    const label = i % 10
+    labels[i] = label
+    for (let y = 0; y < SIDE; y++)
+      for (let x = 0; x < SIDE; x++) {
+        const bar = label < 5 ? Math.floor(x / 3.2) === label : Math.floor(y / 3.2) === label - 5
+        images[(i * SIDE + y) * SIDE + x] = Math.floor((bar ? 150 : 20) + random() * 90)
+      }
+  }
+  return { images: idx([count, SIDE, SIDE], images), labels: idx([count], labels) }
+}
+const train = pictures(6000, 1)
+const heldOut = pictures(1000, 2)
+const dataset = [
+  ['train-images-idx3-ubyte', train.images],
+  ['train-labels-idx1-ubyte', train.labels],
+  ['t10k-images-idx3-ubyte', heldOut.images],
+  ['t10k-labels-idx1-ubyte', heldOut.labels],
+].map(([name, buffer]) => ({ name, mimeType: 'application/octet-stream', buffer }))
+
+const model = {
+  format: 'trainyard.model/1',
+  name: 'bars',
+  inputs: [{ name: 'image', shape: [1, SIDE, SIDE], dtype: 'uint8' }],
+  layers: [
+    { name: 'scale', type: 'rescale', inputs: ['image'], config: { scale: 0.00392156862745098 } },
+    { name: 'conv', type: 'conv2d', inputs: ['scale'], config: { filters: 8, kernel: 3, padding: 'same' } },
+    { name: 'relu', type: 'relu', inputs: ['conv'] },
+    { name: 'flat', type: 'flatten', inputs: ['relu'] },
+    { name: 'logits', type: 'dense', inputs: ['flat'], config: { units: 10 } },
+  ],
+  outputs: ['logits'],
+}
+const algorithm = {
+  format: 'trainyard.algorithm/1',
+  name: 'gentle',
+  loss: { type: 'softmax_cross_entropy' },
+  optimizer: { type: 'sgd', learning_rate: 0.02, momentum: 0.5 },
+  batch_size: 64,
+  epochs: 6,
+  metrics: ['accuracy'],
+  seed: 7,
+}
+
+let browser
+let page
+let trouble
+const task = `bars-${Date.now().toString(36)}`
+
+before(async () => {
+  browser = await openBrowser()
+  ;({ page, trouble } = await openPage(browser.context, base))
+  page.setDefaultTimeout(30000)
+})
+after(() => browser?.close())
+
+async function shot(name) {
+  if (process.env.TRAINYARD_SHOTS) await page.screenshot({ path: join(process.env.TRAINYARD_SHOTS, `${name}.png`) })
+}
+
+async function addJson(kind, name, content) {
+  await page.goto(`${base}/tasks/${task}/${kind}/new`)
+  await page.getByRole('textbox', { name: 'Source' }).fill(JSON.stringify(content, null, 2))
+  await page.getByLabel('Name', { exact: true }).fill(name)
+  await page.locator('.verdict[data-current="true"] [data-verdict="ok"]').waitFor()
+  await page.getByRole('button', { name: 'Verify and save' }).click()
+  await page.waitForURL(`**/${kind}/${name}@1`)
+  await page.locator('[data-verification="ok"]').first().waitFor()
+}
+
+test('a person trains a model by the console alone', { timeout: 300_000 }, async (t) => {
+  await t.test('signs in by the link', async () => {
+    await page.goto(`${base}/#signin=${encodeURIComponent(token)}`)
+    await page.locator('.shell').waitFor()
+    assert.equal(new URL(page.url()).hash, '')
+  })
+
+  await t.test('makes a task', async () => {
+    await page.getByRole('button', { name: 'New task' }).first().click()
+    await page.locator('dialog').getByLabel('Name', { exact: true }).fill(task)
+    await page.locator('dialog').getByLabel('Description').fill('Bars under noise')
+    await page.getByRole('button', { name: 'Create task' }).click()
+    await page.waitForURL(`**/tasks/${task}`)
+  })
+
+  await t.test('uploads four files as one dataset', async () => {
+    await page.getByRole('link', { name: 'Add dataset' }).click()
+    await page.getByTestId('files').setInputFiles(dataset)
+    await page.getByLabel('Name', { exact: true }).fill('bars')
+    await page.getByRole('button', { name: 'Upload and verify' }).click()
+    await page.waitForURL('**/datasets/bars@1')
+    await page.locator('[data-verification="ok"]').first().waitFor()
+    await shot('dataset')
+  })
+
+  await t.test('is told at which line a model is wrong, and puts it right', async () => {
+    await page.goto(`${base}/tasks/${task}/models/new`)
+    const text = JSON.stringify(model, null, 2).replace('"type": "relu"', '"type": "rleu"')
+    const line = text.slice(0, text.indexOf('"rleu"')).split('\n').length
+    await page.getByRole('textbox', { name: 'Source' }).fill(text)
+    await page.locator(`.editor-gutter [data-line="${line}"].failed`).waitFor()
+    await shot('finding')
+    await addJson('models', 'cnn', model)
+    await page.locator('.react-flow__node', { hasText: 'conv' }).waitFor()
+    await shot('model')
+  })
+
+  await t.test('adds an algorithm', () => addJson('algorithms', 'gentle', algorithm))
+
+  await t.test('starts a run on two ranks', async () => {
+    await page.goto(`${base}/tasks/${task}`)
+    await page.getByRole('link', { name: 'Start a run' }).first().click()
+    await page.getByLabel('Ranks').fill('2')
+    await page.getByLabel('Name of the run').fill('first')
+    await page.locator('[data-fit="ok"]').waitFor()
+    await page.getByRole('button', { name: 'Start training' }).click()
+    await page.waitForURL(/\/runs\/\d+$/)
+  })
+
+  await t.test('sees the curve move', async () => {
+    await until(
+      'the first points',
+      async () => (await page.locator('[data-chart="loss"]').count()) && (await points(page, 'loss')) >= 2,
+      60,
+    )
+    const first = { n: await points(page, 'loss'), picture: await picture(page, 'loss') }
+    assert.ok(first.picture.inked > 200, 'the canvas is drawn on')
+    await until('more points', async () => (await points(page, 'loss')) > first.n + 3, 60)
+    assert.notEqual((await picture(page, 'loss')).hash, first.picture.hash)
+    await shot('running')
+  })
+
+  await t.test('sees it complete, with every point that the server has and having learnt', async () => {
+    await page.locator('[data-run][data-state="COMPLETED"]').waitFor({ timeout: 180_000 })
+    const id = Number(/runs\/(\d+)$/.exec(page.url())[1])
+    const expected = await page.evaluate(async (job) => {
+      const items = []
+      let cursor = ''
+      do {
+        const r = await fetch(
+          `/api/v1/jobs/${job}/metrics?limit=500${cursor && `&cursor=${encodeURIComponent(cursor)}`}`,
+        )
+        const p = await r.json()
+        items.push(...p.items)
+        cursor = p.next_cursor
+      } while (cursor)
+      const losses = items.filter((i) => ['train', 'eval'].includes(i.record.kind) && 'loss' in i.record.values)
+      const last = items.findLast((i) => i.record.kind === 'eval')
+      return { losses: losses.length, accuracy: last?.record.values.accuracy }
+    }, id)
+    await until(`${expected.losses} points`, async () => (await points(page, 'loss')) === expected.losses)
+    assert.ok(expected.accuracy > 0.9, `the test accuracy is ${expected.accuracy}`)
+    await until('log lines', async () => Number(await page.locator('.log-lines').getAttribute('data-lines')) > 0)
+    await shot('completed')
+  })
+
+  await t.test('downloads the weights', async () => {
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.locator('[data-artifact="weights.safetensors"]').click(),
+    ])
+    const path = await download.path()
+    assert.equal(download.suggestedFilename(), 'weights.safetensors')
+    // safetensors: eight bytes of length, then a JSON header that says what is in the rest
+    const bytes = readFileSync(path)
+    const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE(0))).toString())
+    const tensors = Object.entries(header).filter(([k]) => k !== '__metadata__')
+    const elements = tensors.reduce((n, [, v]) => n + v.shape.reduce((a, b) => a * b, 1), 0)
+    assert.equal(elements, 8 * 9 + 8 + (8 * SIDE * SIDE * 10 + 10))
+    assert.ok(statSync(path).size > elements * 4)
+  })
+
+  await t.test('finds the run in the list and the machine among the nodes', async () => {
+    await page.goto(`${base}/runs`)
+    await page.locator('tr[data-job] [data-state="COMPLETED"]').first().waitFor()
+    await page.locator('svg.sparkline').first().waitFor()
+    await shot('runs')
+    await page.goto(`${base}/nodes`)
+    await page.getByText('Up', { exact: true }).first().waitFor()
+    await shot('nodes')
+  })
+
+  await t.test('meets no script error, refused policy, foreign request or serious accessibility finding', async () => {
+    assert.deepEqual(await axeFindings(page), [])
+    assert.deepEqual(trouble, [])
+  })
+})
