@@ -69,8 +69,9 @@ void dataset_info_write_json(const struct dataset_info *info, struct buf *out);
 struct dataset *dataset_open(const char *path, bool verify, struct err *err);
 void dataset_close(struct dataset *d);
 
-/* {"samples": [...], "classes": [{"name","count"}], "columns": [{"name","type","min","max","mean","missing"}]}: what the
- * console shows. Image samples are base64 8-bit grey or RGB with width and height. */
+/* {"samples": [{"split","index","class","label" or "target", and "image" (base64 of 8-bit grey or RGB pixels),"width","height",
+ * "channels", or "values"}], "classes": [{"name","count","train","test"}], "columns": [{"name","type","min","max","mean"}]}: what the
+ * console shows; of the train split's first samples. */
 int dataset_preview_json(const struct dataset *d, int samples, struct buf *out, struct err *err);
 
 #endif

@@ -90,9 +90,8 @@ static void write_image(const struct shape *s, const uint8_t *p, struct buf *out
     for (int64_t c = 0; c < channels; c++)
         for (int64_t i = 0; i < size; i++)
             pixels[i * channels + c] = p[c * size + i];
-    buf_printf(out, "\"image\":{\"width\":%lld,\"height\":%lld,\"channels\":%lld,\"data\":", (long long)s->dim[2], (long long)s->dim[1], (long long)channels);
+    buf_printf(out, "\"width\":%lld,\"height\":%lld,\"channels\":%lld,\"image\":", (long long)s->dim[2], (long long)s->dim[1], (long long)channels);
     write_base64(pixels, (size_t)(channels * size), out);
-    buf_putc(out, '}');
     free(pixels);
 }
 

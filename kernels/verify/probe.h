@@ -27,7 +27,7 @@ void trainer_probe_algorithm(const struct algorithm *a, struct findings *f);
 double trainer_learning_rate(const struct algorithm *a, int64_t step, int64_t steps_per_epoch, int64_t total_steps);
 
 /* Bytes one rank needs to train the graph at this local batch: weights, gradients, optimizer state, activations and
- * workspace, as the trainer would plan it. A double so that nothing overflows. */
+ * workspace, as the trainer would plan it; a may be NULL (no optimizer state). A double so that nothing overflows. */
 double trainer_memory_bytes(const struct graph *g, const struct algorithm *a, int64_t local_batch);
 
 #endif

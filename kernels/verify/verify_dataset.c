@@ -1,0 +1,193 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "kernels/data/dataset.h"
+#include "kernels/verify/checks.h"
+
+#define PREVIEW_SAMPLES 40
+
+/* ---- options, from the upload's metadata ---- */
+
+struct parsed_options {
+    struct dataset_options o;
+    char *target; /* when the file said a number */
+};
+
+static void wrong_option(struct verification *v, const char *key, const char *expected)
+{
+    struct finding *it = findings_add(&v->f, FINDING_FAILED, "dataset.options", NULL, "metadata \"%s\" must be %s", key, expected);
+    it->expected = xstrdup(expected);
+}
+
+static void read_task_type(struct verification *v, const json_t *value, struct parsed_options *p)
+{
+    static const char *const known[] = {"classification", "regression", "language-model", "other", NULL};
+    const char *text = json_string_value(value);
+    for (const char *const *k = known; *k; k++)
+        if (text && !strcmp(text, *k)) {
+            p->o.task_type = *k;
+            return;
+        }
+    wrong_option(v, "task_type", "\"classification\" or \"regression\"");
+}
+
+static void read_option(struct verification *v, const char *key, const json_t *value, struct parsed_options *p)
+{
+    static const char *const known[] = {"format", "target", "task_type", "test_fraction", "seed", "header", "standardise", "max_bytes", NULL};
+    double number = json_number_value(value);
+    if (!strcmp(key, "target") && json_is_string(value)) {
+        p->o.target = json_string_value(value);
+    } else if (!strcmp(key, "target") && json_is_integer(value)) {
+        p->target = xasprintf("%lld", (long long)json_integer_value(value));
+        p->o.target = p->target;
+    } else if (!strcmp(key, "target")) {
+        wrong_option(v, key, "a column's name or number");
+    } else if (!strcmp(key, "task_type")) {
+        read_task_type(v, value, p);
+    } else if (!strcmp(key, "test_fraction")) {
+        p->o.test_fraction = number;
+        if (!json_is_number(value) || !(number > 0 && number < 1))
+            wrong_option(v, key, "a number above 0 and below 1");
+    } else if (!strcmp(key, "seed") || !strcmp(key, "max_bytes")) {
+        if (!json_is_integer(value) || json_integer_value(value) < 0)
+            wrong_option(v, key, "an integer of at least 0");
+        if (*key == 's')
+            p->o.seed = (uint64_t)json_integer_value(value);
+        else
+            p->o.max_bytes = json_integer_value(value);
+    } else if (!strcmp(key, "header") || !strcmp(key, "standardise")) {
+        if (!json_is_boolean(value))
+            wrong_option(v, key, "true or false");
+        if (*key == 'h')
+            p->o.header = json_is_true(value) ? 1 : -1;
+        else
+            p->o.no_standardise = json_is_false(value);
+    } else if (!strcmp(key, "format")) {
+        p->o.format = json_string_value(value);
+        if (!p->o.format)
+            wrong_option(v, key, "a string");
+    } else if (nearest_name(key, known)) {
+        /* Metadata may hold what people like; only what looks like a misspelt option is worth a word. */
+        struct finding *it = findings_add(&v->f, FINDING_WARNED, "dataset.options", NULL, "metadata \"%.60s\" has no effect", key);
+        it->hint = xasprintf("did you mean \"%s\"?", nearest_name(key, known));
+    }
+}
+
+static int read_options(struct verification *v, json_t *root, struct parsed_options *p)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(root, key, value)
+        read_option(v, key, value, p);
+    return findings_failed(&v->f) ? -1 : 0;
+}
+
+/* ---- the dataset ---- */
+
+static void say_what_it_is(struct verification *v, const struct dataset_info *info)
+{
+    char shape[96];
+    shape_format(&info->feature_shape, shape, sizeof(shape));
+    check_passed(v, "dataset.files", "read as %s", info->format);
+    check_passed(v, "dataset.content", "%lld samples to train on and %lld to test with, each %s %s", (long long)info->samples[SPLIT_TRAIN],
+                 (long long)info->samples[SPLIT_TEST], dtype_name(info->feature_dtype), shape);
+    if (info->target == TARGET_CLASS)
+        check_passed(v, "dataset.target", "%d classes%s%s", info->classes, info->target_name ? " in column " : "",
+                     info->target_name ? info->target_name : "");
+    else if (info->target == TARGET_VALUE)
+        check_passed(v, "dataset.target", "a number to predict%s%s", info->target_name ? ": column " : "",
+                     info->target_name ? info->target_name : "");
+    check_passed(v, "dataset.values", "every value is a finite number");
+}
+
+static int preview(struct verification *v, const char *pack, struct err *err)
+{
+    struct dataset *d = dataset_open(pack, true, err);
+    if (!d)
+        return -1;
+    buf_puts(&v->summary, "{\"dataset_info\":");
+    dataset_info_write_json(&d->info, &v->summary);
+    buf_puts(&v->summary, ",\"preview\":");
+    int rc = dataset_preview_json(d, PREVIEW_SAMPLES, &v->summary, err);
+    buf_putc(&v->summary, '}');
+    dataset_close(d);
+    return rc;
+}
+
+static bool is_pack(const char *path)
+{
+    char magic[8] = {0};
+    FILE *f = fopen(path, "rbe");
+    bool is = f && fread(magic, 1, 8, f) == 8 && !memcmp(magic, "TYPACK\r\n", 8);
+    if (f)
+        fclose(f);
+    return is;
+}
+
+static int check_pack(struct verification *v, struct err *err)
+{
+    struct err own = {0};
+    struct dataset *d = dataset_open(v->o->file, true, &own);
+    if (!d) {
+        findings_add(&v->f, FINDING_FAILED, "dataset.content", NULL, "%s", own.text);
+        return 0;
+    }
+    say_what_it_is(v, &d->info);
+    dataset_close(d);
+    return preview(v, v->o->file, err);
+}
+
+static int pack_and_check(struct verification *v, const struct dataset_options *o, struct err *err)
+{
+    struct dataset_info info = {0};
+    const char *folder = getenv("TMPDIR");
+    char *temporary = NULL;
+    if (!v->o->pack) {
+        temporary = xasprintf("%s/trainyard-verify-XXXXXX", folder && *folder ? folder : "/tmp");
+        int fd = mkstemp(temporary);
+        if (fd < 0) {
+            err_set(err, ERR_IO, "cannot create %s: %s", temporary, strerror(errno));
+            free(temporary);
+            return -1;
+        }
+        close(fd);
+    }
+    const char *pack = v->o->pack ? v->o->pack : temporary;
+    int rc = 0;
+    if (dataset_pack(v->o->file, o, pack, &v->f, &info) == 0) {
+        say_what_it_is(v, &info);
+        rc = preview(v, pack, err);
+    } else if (!findings_failed(&v->f)) {
+        rc = err_set(err, ERR_INTERNAL, "the dataset could not be packed");
+    }
+    if (temporary)
+        unlink(temporary);
+    free(temporary);
+    dataset_info_free(&info);
+    return rc;
+}
+
+int verify_dataset_file(struct verification *v, struct err *err)
+{
+    struct parsed_options p = {0};
+    json_t *root = NULL;
+    if (access(v->o->file, R_OK))
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s", v->o->file, strerror(errno));
+    if (v->o->options && !(root = json_parse(v->o->options, strlen(v->o->options), NULL, NULL, err)))
+        return err_prefix(err, "--options");
+    if (root && !json_is_object(root)) {
+        json_decref(root);
+        return err_set(err, ERR_INVALID, "--options must be a JSON object");
+    }
+    int rc = 0;
+    if (read_options(v, root, &p) == 0)
+        rc = is_pack(v->o->file) ? check_pack(v, err) : pack_and_check(v, &p.o, err);
+    free(p.target);
+    json_decref(root);
+    return rc;
+}
