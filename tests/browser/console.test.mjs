@@ -283,6 +283,33 @@ test('every word changes with the language, and the choice stays', async () => {
   await page.getByRole('heading', { level: 1, name: 'Tasks' }).waitFor()
 })
 
+test('the first load is at most 150 KB of compressed script, and comes once', async () => {
+  await start({ demo: true })
+  await signIn()
+  const sizes = new Map()
+  page.on('response', (r) => {
+    if (r.request().resourceType() === 'script') sizes.set(r.url(), r)
+  })
+  await page.goto(`${mock.url}/tasks`)
+  await page.getByRole('link', { name: 'mnist' }).waitFor()
+  let bytes = 0
+  for (const r of sizes.values()) bytes += (await r.request().sizes()).responseBodySize
+  const script = [...sizes.values()].find((r) => r.url().includes('/assets/'))
+  assert.match(script.headers()['cache-control'], /immutable/)
+  const entries = await page.evaluate(() =>
+    performance
+      .getEntriesByType('resource')
+      .filter((e) => e.name.endsWith('.js'))
+      .map((e) => e.encodedBodySize),
+  )
+  const total = Math.max(
+    bytes,
+    entries.reduce((a, b) => a + b, 0),
+  )
+  assert.ok(total > 50_000, `measured ${total}`)
+  assert.ok(total <= 150_000, `${total} bytes of script`)
+})
+
 const places = [
   '/tasks',
   '/tasks/mnist',

@@ -3,7 +3,7 @@
  *
  *   TRAINYARD_URL     where the orchestrator listens
  *   TRAINYARD_SIGNIN  a one-time sign-in token (or TRAINYARD_TOKEN, a bearer token)
- *   TRAINYARD_SHOTS   optional: a folder for screenshots
+ *   TRAINYARD_SCREENSHOTS   optional: a folder for screenshots
  */
 import assert from 'node:assert/strict'
 import { readFileSync, statSync } from 'node:fs'
@@ -88,7 +88,8 @@ before(async () => {
 after(() => browser?.close())
 
 async function shot(name) {
-  if (process.env.TRAINYARD_SHOTS) await page.screenshot({ path: join(process.env.TRAINYARD_SHOTS, `${name}.png`) })
+  if (process.env.TRAINYARD_SCREENSHOTS)
+    await page.screenshot({ path: join(process.env.TRAINYARD_SCREENSHOTS, `${name}.png`) })
 }
 
 async function addJson(kind, name, content) {

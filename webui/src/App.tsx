@@ -41,6 +41,7 @@ function Pages() {
         <Route path="/tasks/:task">{(p) => <Task key={path} name={decodeURIComponent(p.task)} />}</Route>
         <Route path="/runs" component={Runs} />
         <Route path="/runs/:id">{(p) => <Run key={path} id={Number(p.id)} />}</Route>
+        <Route path="/jobs/:id">{(p) => <Redirect to={`/runs/${p.id}`} replace />}</Route>
         <Route path="/nodes" component={Nodes} />
         <Route>
           <Empty icon="help" title={t('missing.title')}>

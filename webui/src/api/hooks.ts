@@ -118,7 +118,10 @@ export function useSignIn() {
   const client = useQueryClient()
   return useMutation({
     mutationFn: (c: Credentials) => request<Session>('POST', '/sessions', { json: c }),
-    onSuccess: (session) => client.setQueryData(['session'], session),
+    onSuccess: (session) => {
+      signInProblem = null
+      client.setQueryData(['session'], session)
+    },
   })
 }
 

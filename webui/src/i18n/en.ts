@@ -303,7 +303,7 @@ export const en = {
   'nodes.gpus': '{n} {n|GPU|GPUs}',
   'nodes.nogpu': 'no GPU',
   'nodes.load': 'load {load}',
-  'nodes.seen': 'heard from',
+  'nodes.seen': 'seen',
   'nodes.drain': 'Drain',
   'nodes.resume': 'Resume',
   'nodes.drain.title': 'Drain {node}',

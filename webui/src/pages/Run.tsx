@@ -12,6 +12,7 @@ import {
   formatDuration,
   formatMetric,
   formatTime,
+  isShare,
 } from '../lib/format'
 import { parseRef } from '../lib/names'
 import { usePreference } from '../lib/preferences'
@@ -50,7 +51,6 @@ export default function Run({ id }: { id: number }) {
 function KnownRun({ id }: { id: number }) {
   const { t } = useI18n()
   const job = useJob(id)
-  useTitle(job.data ? `#${id} ${job.data.name}` : `#${id}`)
   if (job.isPending) return <Loading rows={8} />
   if (job.isError)
     return (
@@ -67,6 +67,8 @@ function RunPage({ job }: { job: Job }) {
   useLiveJob(job.id)
   const metrics = useLiveMetrics(job.id)
   const logs = useLiveLogs(job.id)
+  const p = metrics.series.progress()
+  useTitle(`${p && !isFinal(job.state) ? `${Math.floor((100 * p.step) / p.steps)}% · ` : ''}#${job.id} ${job.name}`)
   const trail = job.task
     ? [
         { href: '/tasks', label: t('nav.tasks') },
@@ -307,7 +309,7 @@ function Curves({ job, metrics }: { job: Job; metrics: LiveMetrics }) {
               metrics={metrics}
               axis={axis}
               weight={weight}
-              logarithmic={scale === 'log'}
+              logarithmic={scale === 'log' && !isShare(k)}
               group={`run-${job.id}`}
             />
           ))}
