@@ -37,11 +37,16 @@ export function verify(kind, bytes) {
       ),
     )
     summary = {
-      format: 'idx',
-      feature_shape: [1, 28, 28],
-      feature_dtype: 'uint8',
-      classes: 10,
-      samples: { train: 60000, test: 10000 },
+      dataset_info: {
+        format: 'idx',
+        feature_shape: [1, 28, 28],
+        feature_dtype: 'uint8',
+        classes: 10,
+        samples: { train: 60000, test: 10000 },
+        target: 'class',
+        target_width: 0,
+        digest: null,
+      },
     }
   } else {
     const text = bytes.toString('utf8')
@@ -101,7 +106,29 @@ export function verify(kind, bytes) {
           checks.push(check(n, 'passed', `${n.slice(6)}: fine`))
       }
       if (kind === 'algorithm') {
-        summary = { optimizer: value.optimizer?.type, batch_size: value.batch_size, epochs: value.epochs }
+        const rate = value.optimizer?.learning_rate ?? 0.001
+        const cosine = value.schedule?.type === 'cosine'
+        const total = (value.epochs ?? 1) * 100
+        summary = {
+          name: value.name,
+          loss: value.loss?.type,
+          optimizer: value.optimizer?.type,
+          schedule: value.schedule?.type ?? 'constant',
+          learning_rate: rate,
+          batch_size: value.batch_size,
+          epochs: value.epochs,
+          metrics: value.metrics ?? [],
+          curve: {
+            steps_per_epoch: 100,
+            points: Array.from({ length: 101 }, (_, i) => {
+              const x = i / 100
+              return [
+                Math.floor(x * (total - 1)),
+                cosine ? rate * Math.min(1, x * 10) * (0.5 + 0.5 * Math.cos(Math.PI * x)) : rate,
+              ]
+            }),
+          },
+        }
         if ((value.optimizer?.learning_rate ?? 0) > 0.5)
           checks.push(
             check('algorithm.rate', 'warned', 'a learning rate above 0.5 rarely converges', {

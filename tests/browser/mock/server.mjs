@@ -210,7 +210,15 @@ export async function createMock({ port = 0, dist = join(root, 'webui/dist'), ti
             hint: null,
             seconds: 0,
           })),
-          summary: { steps: 1200, memory_bytes: 91226112 },
+          summary: {
+            steps: 1200,
+            steps_per_epoch: 400,
+            epochs: 3,
+            ranks: 2,
+            batch_size: 64,
+            batch_per_rank: 32,
+            memory_bytes: 91226112,
+          },
         },
       }
     if (is('POST', /^\/verify\/(\w+)$/)) {
@@ -345,11 +353,20 @@ function preview() {
       ])
         pixels[(y + dy) * 28 + x + dx] = v
     }
-    return { image: pixels.toString('base64'), width: 28, height: 28, label: String(i % 10) }
+    return {
+      split: 'train',
+      index: i,
+      class: i % 10,
+      label: null,
+      width: 28,
+      height: 28,
+      channels: 1,
+      image: pixels.toString('base64'),
+    }
   })
   return {
     samples,
-    classes: Array.from({ length: 10 }, (_, i) => ({ name: String(i), count: 5421 + ((i * 977) % 1300) })),
+    classes: Array.from({ length: 10 }, (_, i) => ({ name: null, count: 5421 + ((i * 977) % 1300) })),
     columns: [],
   }
 }

@@ -226,10 +226,21 @@ export function useAssetContent(task: string, kind: AssetKinds, ref: string, ena
   })
 }
 
+export interface PreviewSample {
+  split?: 'train' | 'test'
+  index?: number
+  class?: number
+  label?: string | null
+  target?: number[]
+  image?: string // base64: 8-bit grey or RGB, row by row
+  width?: number
+  height?: number
+  values?: (number | null)[]
+}
 export interface DatasetPreview {
-  samples?: { image?: string; width?: number; height?: number; label?: string | number; [key: string]: unknown }[]
-  classes?: { name: string; count: number }[]
-  columns?: { name: string; type: string; min?: number; max?: number; mean?: number; missing?: number }[]
+  samples?: PreviewSample[]
+  classes?: { name: string | null; count: number; train?: number; test?: number }[]
+  columns?: { name: string; type: string; min?: number; max?: number; mean?: number }[]
 }
 
 export function useDatasetPreview(task: string, ref: string, enabled: boolean) {

@@ -164,6 +164,15 @@ export const en = {
   'fact.shape': 'Sample shape',
   'fact.classes': 'Classes',
 
+  'fit.batch': 'Batch a rank',
+  'fact.target': 'Target',
+  'fact.loss': 'Loss',
+  'fact.optimizer': 'Optimizer',
+  'fact.schedule': 'Schedule',
+  'algorithm.curve': 'Learning rate',
+  'algorithm.curve.axis': 'Over the epochs.',
+  'preview.target': 'target',
+
   'dataset.drop': 'Drop files or a folder here',
   'dataset.formats': 'IDX (as MNIST has it), CSV or TSV, or an archive; gzip is fine.',
   'dataset.choose': 'Choose files',
@@ -198,7 +207,6 @@ export const en = {
   'stat.min': 'Min',
   'stat.mean': 'Mean',
   'stat.max': 'Max',
-  'stat.missing': 'Missing',
 
   'run.start': 'Start a run',
   'run.start.text': 'The fit of the three is verified before anything is queued.',

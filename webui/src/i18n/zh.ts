@@ -164,6 +164,15 @@ export const zh: Messages = {
   'fact.shape': '样本形状',
   'fact.classes': '类别数',
 
+  'fit.batch': '每进程批大小',
+  'fact.target': '目标',
+  'fact.loss': '损失函数',
+  'fact.optimizer': '优化器',
+  'fact.schedule': '调度',
+  'algorithm.curve': '学习率',
+  'algorithm.curve.axis': '横轴为轮数。',
+  'preview.target': '目标',
+
   'dataset.drop': '把文件或文件夹拖到这里',
   'dataset.formats': 'IDX（如 MNIST）、CSV 或 TSV，或归档；可用 gzip 压缩。',
   'dataset.choose': '选择文件',
@@ -198,7 +207,6 @@ export const zh: Messages = {
   'stat.min': '最小',
   'stat.mean': '均值',
   'stat.max': '最大',
-  'stat.missing': '缺失',
 
   'run.start': '开始训练',
   'run.start.text': '排队之前会先校验三者是否匹配。',

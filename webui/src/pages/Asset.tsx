@@ -1,4 +1,4 @@
-import { lazy, Suspense, useState } from 'react'
+import { useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import {
   contentUrl,
@@ -8,11 +8,12 @@ import {
   useDatasetPreview,
   useDeleteAsset,
   useModelGraph,
+  type PreviewSample,
 } from '../api/hooks'
 import { ASSET_KINDS, type Asset as AssetRow, type AssetKinds } from '../api/types'
 import { useI18n } from '../i18n'
-import { formatBytes, formatCompact, formatCount, formatDuration, formatValue } from '../lib/format'
-import { datasetInfo, list, num, sampleCounts, summaryLine, text } from '../lib/summary'
+import { formatBytes, formatCount, formatDuration, formatValue } from '../lib/format'
+import { datasetInfo, summaryLine, text } from '../lib/summary'
 import {
   Ago,
   Card,
@@ -30,9 +31,8 @@ import {
 import { Checks } from '../widgets/Checks'
 import { Editor } from '../widgets/Editor'
 import { Icon } from '../widgets/icons'
+import { GraphCard, SummaryPictures, useFacts } from '../widgets/Summary'
 import { VerificationPill } from './Task'
-
-const ModelGraphView = lazy(() => import('../widgets/ModelGraph'))
 
 export default function Asset({ task, kind, reference }: { task: string; kind: string; reference: string }) {
   const { t } = useI18n()
@@ -105,7 +105,11 @@ function KnownAsset({ task, kind, reference }: { task: string; kind: AssetKinds;
       />
       <div className="split">
         <div className="stack">
-          {kind === 'models' && <ModelCard asset={a} />}
+          {kind === 'models' ? (
+            <ModelCard asset={a} />
+          ) : (
+            <SummaryPictures kind={a.kind} summary={a.verification?.summary ?? {}} />
+          )}
           {kind === 'datasets' ? <DatasetCard asset={a} /> : <Source asset={a} kind={kind} />}
         </div>
         <div className="stack">
@@ -139,29 +143,13 @@ function KnownAsset({ task, kind, reference }: { task: string; kind: AssetKinds;
 
 function AssetFacts({ asset: a }: { asset: AssetRow }) {
   const { t, locale } = useI18n()
-  const s = a.verification?.summary ?? {}
-  const bytes = (key: string) => {
-    const n = num(s, key)
-    return n === null ? null : formatBytes(n, locale)
-  }
-  const flops = num(s, 'flops') ?? num(s, 'forward_flops')
-  const info = a.kind === 'dataset' ? datasetInfo(a) : {}
-  const { train, test } = sampleCounts(info)
-  const shape = list(info, 'feature_shape')
+  const facts = useFacts(a.kind, a.verification?.summary ?? {})
   const metadata = Object.entries(a.metadata)
   return (
     <Card title={t('asset.facts')}>
       <Facts
         items={[
-          num(s, 'parameters') !== null && [t('fact.parameters'), formatCount(num(s, 'parameters') ?? 0, locale)],
-          flops !== null && [t('fact.flops'), formatCompact(flops, locale)],
-          bytes('weight_bytes') !== null && [t('fact.weights'), bytes('weight_bytes')],
-          bytes('activation_bytes') !== null && [t('fact.activations'), bytes('activation_bytes')],
-          text(info, 'format') !== null && [t('fact.format'), text(info, 'format')],
-          train !== null && [t('fact.train'), formatCount(train, locale)],
-          test !== null && [t('fact.test'), formatCount(test, locale)],
-          shape.length > 0 && [t('fact.shape'), shape.join(' × ')],
-          num(info, 'classes') !== null && num(info, 'classes') !== 0 && [t('fact.classes'), num(info, 'classes')],
+          ...facts,
           ...metadata.map(([k, v]) => [k, String(v)] as const),
           [t('col.size'), formatBytes(a.size, locale)],
           [
@@ -222,23 +210,11 @@ function Source({ asset, kind }: { asset: AssetRow; kind: AssetKinds }) {
   )
 }
 
+/** The graph has a route of its own: an answer about many assets may leave it out of their summaries. */
 function ModelCard({ asset }: { asset: AssetRow }) {
-  const { t } = useI18n()
   const graph = useModelGraph(asset.task, `${asset.name}@${asset.version}`, true)
   if (graph.isError) return null // the source below says the same
-  return (
-    <Card title={t('model.graph')} flush>
-      <div className="graph-box">
-        {graph.data ? (
-          <Suspense fallback={<Loading />}>
-            <ModelGraphView graph={graph.data} label={t('model.graph')} />
-          </Suspense>
-        ) : (
-          <Loading />
-        )}
-      </div>
-    </Card>
-  )
+  return graph.data ? <GraphCard graph={graph.data} /> : <Loading />
 }
 
 function DatasetCard({ asset }: { asset: AssetRow }) {
@@ -248,6 +224,8 @@ function DatasetCard({ asset }: { asset: AssetRow }) {
   if (preview.isError) return <ErrorNote error={preview.error} onRetry={() => void preview.refetch()} />
   const { samples = [], classes = [], columns = [] } = preview.data
   const images = samples.filter((s) => typeof s.image === 'string')
+  const rows = samples.filter((s) => Array.isArray(s.values))
+  const targetName = text(datasetInfo(asset.verification?.summary ?? {}), 'target_name') ?? t('preview.target')
   const most = Math.max(1, ...classes.map((c) => c.count))
   return (
     <>
@@ -256,19 +234,20 @@ function DatasetCard({ asset }: { asset: AssetRow }) {
           <ul className="samples">
             {images.map((s, i) => (
               <li key={i}>
-                <PixelImage data={s.image!} width={s.width ?? 0} height={s.height ?? 0} label={String(s.label ?? '')} />
-                <span>{String(s.label ?? '')}</span>
+                <PixelImage data={s.image!} width={s.width ?? 0} height={s.height ?? 0} label={labelOf(s)} />
+                <span>{labelOf(s)}</span>
               </li>
             ))}
           </ul>
         </Card>
       )}
+      {rows.length > 0 && <RowSamples rows={rows} columns={columns.map((c) => c.name)} target={targetName} />}
       {classes.length > 0 && (
         <Card title={t('preview.classes')}>
           <ul className="bars">
-            {classes.map((c) => (
-              <li key={c.name}>
-                <span>{c.name}</span>
+            {classes.map((c, i) => (
+              <li key={i}>
+                <span>{c.name ?? i}</span>
                 <span className="meter-bar">
                   <i style={{ width: `${(100 * c.count) / most}%` }} />
                 </span>
@@ -289,7 +268,6 @@ function DatasetCard({ asset }: { asset: AssetRow }) {
                   <th className="num">{t('stat.min')}</th>
                   <th className="num">{t('stat.mean')}</th>
                   <th className="num">{t('stat.max')}</th>
-                  <th className="num">{t('stat.missing')}</th>
                 </tr>
               </thead>
               <tbody>
@@ -300,7 +278,6 @@ function DatasetCard({ asset }: { asset: AssetRow }) {
                     <td className="num">{formatValue(c.min, locale)}</td>
                     <td className="num">{formatValue(c.mean, locale)}</td>
                     <td className="num">{formatValue(c.max, locale)}</td>
-                    <td className="num">{c.missing ?? 0}</td>
                   </tr>
                 ))}
               </tbody>
@@ -312,6 +289,48 @@ function DatasetCard({ asset }: { asset: AssetRow }) {
         <p className="faint">{t('verification.took', { time: formatDuration(asset.verification.seconds) })}</p>
       )}
     </>
+  )
+}
+
+/** A class by its name or number, a value by itself. */
+function labelOf(s: PreviewSample): string {
+  return (
+    s.label ?? (s.class !== undefined ? String(s.class) : (s.target ?? []).map((v) => formatValue(v, 'en')).join(', '))
+  )
+}
+
+function RowSamples({ rows, columns, target }: { rows: PreviewSample[]; columns: string[]; target: string }) {
+  const { t, locale } = useI18n()
+  const width = Math.min(12, rows[0]?.values?.length ?? 0)
+  return (
+    <Card title={t('preview.samples')} flush>
+      <div className="scroll-x" tabIndex={0} role="region" aria-label={t('preview.samples')}>
+        <table className="table plain">
+          <thead>
+            <tr>
+              <th>{target}</th>
+              {Array.from({ length: width }, (_, i) => (
+                <th key={i} className="num">
+                  {columns[i] ?? i}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, 12).map((s, i) => (
+              <tr key={i}>
+                <td>{labelOf(s)}</td>
+                {(s.values ?? []).slice(0, width).map((v, k) => (
+                  <td key={k} className="num">
+                    {formatValue(v, locale)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
   )
 }
 

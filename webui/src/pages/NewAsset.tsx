@@ -3,7 +3,7 @@ import { useLocation, useSearchParams } from 'wouter'
 import { fromDrop, fromInput, packFiles, type ChosenFile } from '../api/files'
 import { useAssetContent, useUploadAsset, useVerification } from '../api/hooks'
 import { Problem } from '../api/problem'
-import { ASSET_KINDS, type AssetKinds, type DatasetMetadata } from '../api/types'
+import { ASSET_KINDS, singular, type AssetKinds, type DatasetMetadata } from '../api/types'
 import { useI18n } from '../i18n'
 import { examples, pretty } from '../lib/examples'
 import { formatBytes, formatDuration } from '../lib/format'
@@ -25,6 +25,7 @@ import {
 import { Checks, checksOf } from '../widgets/Checks'
 import { Editor } from '../widgets/Editor'
 import { Icon } from '../widgets/icons'
+import { SummaryFacts, SummaryPictures } from '../widgets/Summary'
 
 export default function NewAsset({ task, kind }: { task: string; kind: string }) {
   const { t } = useI18n()
@@ -408,7 +409,10 @@ function JsonForm({
           ) : verification.isError ? (
             <ErrorNote error={verification.error} onRetry={() => void verification.refetch()} />
           ) : (
-            <Checks checks={checks} seconds={verification.data?.seconds} onPlace={place} />
+            <>
+              {verification.data?.ok && <SummaryFacts kind={singular[kind]} summary={verification.data.summary} />}
+              <Checks checks={checks} seconds={verification.data?.seconds} onPlace={place} />
+            </>
           )}
         </aside>
       </div>
@@ -419,6 +423,7 @@ function JsonForm({
           {t('asset.save')}
         </Button>
       </footer>
+      {verification.data?.ok && <SummaryPictures kind={singular[kind]} summary={verification.data.summary} />}
     </form>
   )
 }

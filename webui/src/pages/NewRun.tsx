@@ -254,6 +254,10 @@ function Form({ task, datasets, algorithms, models }: FormProps) {
                 <Facts
                   items={[
                     num(summary, 'steps') !== null && [t('fit.steps'), formatCount(num(summary, 'steps') ?? 0, locale)],
+                    num(summary, 'batch_per_rank') !== null && [
+                      t('fit.batch'),
+                      formatCount(num(summary, 'batch_per_rank') ?? 0, locale),
+                    ],
                     num(summary, 'memory_bytes') !== null && [
                       t('fit.memory'),
                       formatBytes(num(summary, 'memory_bytes') ?? 0, locale),

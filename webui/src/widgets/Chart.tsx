@@ -149,7 +149,7 @@ export function Chart({ title, lines, data, xLabel, yLabel, logarithmic, group, 
   const count = data.slice(1).reduce((n, column) => n + column.reduce<number>((m, v) => (v == null ? m : m + 1), 0), 0)
   return (
     <figure className="chart" data-chart={title} data-points={count} aria-label={title}>
-      <div ref={box} className="chart-box" />
+      <div ref={box} style={{ minHeight: height }} />
       {hover && hover.rows.length > 0 && (
         <div
           className="chart-tip"
@@ -180,7 +180,7 @@ function nearest(column: ArrayLike<number | null | undefined>, i: number): numbe
 
 function padded(lo: number | null, hi: number | null): [number, number] {
   if (lo == null || hi == null) return [0, 1]
-  if (lo === hi) return [lo - Math.abs(lo || 1) * 0.1, hi + Math.abs(hi || 1) * 0.1]
+  if (lo === hi) return lo > 0 ? [0, 2 * hi] : [lo - 1, hi + 1]
   const pad = (hi - lo) * 0.06
   // Losses and shares end at zero: an axis that goes below it says something that is not so.
   return [lo >= 0 && lo - pad < 0 ? 0 : lo - pad, hi + pad]
