@@ -79,6 +79,8 @@ class Batched<T> {
   private readonly listeners = new Set<() => void>()
   private frame = 0
   private version = 0
+  /** milliseconds between two tellings; 0: every frame. A long replay goes faster when not every step of it is drawn. */
+  pace = 0
   constructor(readonly value: T) {}
   readonly subscribe = (f: () => void): (() => void) => {
     this.listeners.add(f)
@@ -93,7 +95,8 @@ class Batched<T> {
       this.version++
       for (const f of [...this.listeners]) f()
     }
-    this.frame = document.hidden ? window.setTimeout(tell, 500) : requestAnimationFrame(tell)
+    this.frame =
+      document.hidden || this.pace > 0 ? window.setTimeout(tell, this.pace || 500) : requestAnimationFrame(tell)
   }
 }
 
@@ -118,15 +121,21 @@ export function useLiveMetrics(id: number): LiveMetrics {
     setStore(fresh)
     setComplete(false)
     let upTo = Infinity
+    fresh.pace = 250
+    const arrived = () => {
+      if (fresh.pace === 0) return
+      fresh.pace = 0
+      setComplete(true)
+    }
     return stream.subscribe(`job/${id}/metrics`, 0, {
       event: (data, seq) => {
         const e = data as Omit<Sequenced<MetricRecord>, 'seq'>
         if (fresh.value.add({ ...e, seq })) fresh.changed()
-        if (seq >= upTo) setComplete(true)
+        if (seq >= upTo) arrived()
       },
       subscribed: (seq) => {
         upTo = seq
-        if (seq <= 0) setComplete(true)
+        if (seq <= 0) arrived()
       },
     })
   }, [stream, id])

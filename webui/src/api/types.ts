@@ -1,6 +1,6 @@
 /* The shapes of docs/api.md, one type each. Times are RFC 3339 strings in UTC. */
 
-export type Role = 'admin' | 'user'
+export type Role = 'admin' | 'operator' | 'user' | 'viewer'
 export interface User {
   name: string
   role: Role

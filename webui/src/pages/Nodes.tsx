@@ -62,7 +62,7 @@ function NodeCard({ node }: { node: ClusterNode }) {
   const act = useNodeAction()
   const [asking, setAsking] = useState(false)
   const [reason, setReason] = useState('')
-  const admin = session.data?.user.role === 'admin'
+  const operator = ['admin', 'operator'].includes(session.data?.user.role ?? '')
   return (
     <Card
       title={
@@ -75,7 +75,7 @@ function NodeCard({ node }: { node: ClusterNode }) {
         </>
       }
       actions={
-        admin &&
+        operator &&
         (node.state === 'drained' ? (
           <Button busy={act.isPending} onClick={() => act.mutate({ node: node.name, action: 'resume' })}>
             {t('nodes.resume')}
