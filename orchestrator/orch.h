@@ -9,6 +9,7 @@ struct orch {
     struct event_base *base;
     struct conf *conf;
     const char *state_dir;
+    struct children *children;  /* verify/child: short-lived processes */
     struct db *db;              /* store/ */
     struct blob_store *blobs;   /* blob/ */
     struct stream *stream;      /* stream/ */

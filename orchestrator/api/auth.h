@@ -68,11 +68,10 @@ typedef void (*auth_password_f)(bool right, const struct err *err, void *arg);
 void auth_password_check(struct auth *a, const char *password, const char *hash, auth_password_f done,
                          void *arg);
 
-/* Sign-in attempts: at most 10 failures in 5 minutes of one address or one name. */
+/* Sign-in attempts: so many failures in 5 minutes, of one address and of one name, and further ones are refused. */
+#define AUTH_FAILURES_PEER 20
+#define AUTH_FAILURES_NAME 10
 int auth_attempt_allowed(struct auth *a, const char *peer, const char *name, struct err *err);
 void auth_attempt_failed(struct auth *a, const char *peer, const char *name);
-
-/* The child's side: main calls it for `trainyard-orchestrator internal-password`. */
-int auth_password_main(void);
 
 #endif

@@ -83,11 +83,10 @@ void call_reply_text(struct call *c, int status, const char *json);
 void call_reply_created(struct call *c, const char *location, const char *json); /* 201 + Location */
 void call_reply_empty(struct call *c);                                           /* 204 */
 void call_reply_err(struct call *c, const struct err *err);
+/* Any other reply (a file, a WebSocket) is given with http_reply_* on call->req. */
 /* problem+json with further members; extra (may be NULL) is taken. */
 void call_reply_problem(struct call *c, const struct err *err, json_t *extra);
 void call_fail(struct call *c, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void call_end_by(struct call *c, void (*reply)(struct http_req *req, void *arg),
-                 void *arg); /* any other reply */
 
 #endif

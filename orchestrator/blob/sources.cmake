@@ -1,0 +1,1 @@
+list(APPEND orchestrator_sources blob/store.c blob/writer.c)
