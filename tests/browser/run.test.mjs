@@ -141,6 +141,19 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
 
   await t.test('adds an algorithm', () => addJson('algorithms', 'gentle', algorithm))
 
+  await t.test('finds every example that the console offers to be right', async () => {
+    for (const kind of ['models', 'algorithms', 'layers']) {
+      await page.goto(`${base}/tasks/${task}/${kind}/new`)
+      const buttons = page.locator('form .toolbar .button.quiet')
+      for (let i = 0; i < (await buttons.count()); i++) {
+        await page.getByRole('textbox', { name: 'Source' }).fill('{}')
+        await page.locator('[data-verdict="failed"]').waitFor()
+        await buttons.nth(i).click()
+        await page.locator('.verdict[data-current="true"] [data-verdict="ok"]').waitFor()
+      }
+    }
+  })
+
   await t.test('starts a run on two ranks', async () => {
     await page.goto(`${base}/tasks/${task}`)
     await page.getByRole('link', { name: 'Start a run' }).first().click()

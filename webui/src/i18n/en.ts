@@ -198,6 +198,7 @@ export const en = {
 
   'editor.source': 'Source',
   'editor.open': 'Open a file',
+  'editor.examples': 'or start from',
   'editor.empty': 'Write or open a file, and it is verified here as you type.',
   'model.graph': 'Structure',
 

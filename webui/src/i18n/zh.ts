@@ -198,6 +198,7 @@ export const zh: Messages = {
 
   'editor.source': '源文件',
   'editor.open': '打开文件',
+  'editor.examples': '或从示例开始：',
   'editor.empty': '输入或打开一个文件，校验结果会随时显示在这里。',
   'model.graph': '结构',
 

@@ -369,6 +369,7 @@ function JsonForm({
         <Button icon="file" onClick={() => pick.current?.click()}>
           {t('editor.open')}
         </Button>
+        <span className="faint">{t('editor.examples')}</span>
         {examples[kind].map((x) => (
           <Button key={x.name} tone="quiet" onClick={() => replace(pretty(x.content))}>
             {x.title}

@@ -32,6 +32,9 @@ const kindIcon: Record<AssetKinds, IconName> = {
   layers: 'layer',
 }
 
+/** On a narrow screen the row of tabs scrolls; the current one should be in it. */
+const intoView = (e: HTMLElement | null) => e?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+
 export default function Task({ name }: { name: string }) {
   const { t } = useI18n()
   useTitle(name)
@@ -89,6 +92,7 @@ export default function Task({ name }: { name: string }) {
         {tabs.map((x) => (
           <a
             key={x}
+            ref={x === tab ? intoView : undefined}
             href={`${base}?tab=${x}`}
             aria-current={x === tab ? 'page' : undefined}
             onClick={(e) => {
