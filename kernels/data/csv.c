@@ -107,7 +107,7 @@ static int choose_target(struct table *t, char **first, int count)
     const char **known = xcalloc((size_t)count + 1, sizeof(*known));
     for (int i = 0; i < count; i++)
         known[i] = first[i];
-    const char *near = nearest_name(want, known);
+    const char *near = *end ? nearest_name(want, known) : NULL;
     free(known);
     it->pointer = xstrdup("/target");
     it->hint = near ? xasprintf("did you mean \"%s\"?", near)

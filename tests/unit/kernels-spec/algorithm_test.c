@@ -104,7 +104,7 @@ static void one_mistake_is_named_at_its_place(void **state)
         {"\"batch_size\": 128, ", "", "algorithm.members", "", "\"batch_size\" is missing", 1},
         {"\"batch_size\": 128", "\"batchsize\": 128", "algorithm.members", "/batchsize", "did you mean \"batch_size\"", 5},
         {"\"epochs\": 5", "\"epochs\": 1.5", "algorithm.values", "/epochs", "an integer", 5},
-        {"\"seed\": 7", "\"seed\": -1", "algorithm.values", "/seed", "from 0", 5},
+        {"\"seed\": 7", "\"seed\": -1", "algorithm.values", "/seed", "of at least 0", 5},
         {"\"float32\"", "\"float16\"", "algorithm.values", "/precision", "float32", 5},
         {"[\"accuracy\"]", "[\"acuracy\"]", "algorithm.types", "/metrics/0", "did you mean \"accuracy\"", 6},
         {"[\"accuracy\"]", "[\"r2\"]", "algorithm.values", "/metrics/0", "no meaning", 6},
