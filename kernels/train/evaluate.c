@@ -4,6 +4,27 @@
 
 #include <stdlib.h>
 
+struct executor_batch run_batch(const struct run *r, const struct loader_batch *b)
+{
+    return (struct executor_batch){.inputs = (const void *const *)&b->features,
+                                   .rows = b->count,
+                                   .first_sample = b->global_count * r->dist->rank / r->dist->size,
+                                   .step = r->progress.step};
+}
+
+int run_forward(struct run *r, const struct loader_batch *b, bool training, struct metrics *m, struct err *err)
+{
+    const struct executor_batch eb = run_batch(r, b);
+    if (executor_forward(r->executor, &eb, training, err))
+        return -1;
+    metrics_add_loss(m, executor_loss(r->executor, b->classes, b->values));
+    if (m->classes > 0)
+        metrics_add_classes(m, executor_output(r->executor), b->classes, b->count);
+    else
+        metrics_add_values(m, executor_output(r->executor), b->values, b->count);
+    return 0;
+}
+
 int run_evaluate(struct run *r, struct err *err)
 {
     struct metrics *m = &r->eval_metrics;
@@ -14,15 +35,8 @@ int run_evaluate(struct run *r, struct err *err)
         const struct loader_batch *b = loader_next(r->test_loader);
         if (!b)
             return err_set(err, ERR_INTERNAL, "the test loader ended at batch %lld", (long long)i);
-        if (b->count == 0)
-            continue;
-        if (executor_forward(r->executor, b->features, b->count, r->progress.step, false, err))
+        if (run_forward(r, b, false, m, err))
             return -1;
-        metrics_add_loss(m, executor_loss(r->executor, b->classes, b->values, false));
-        if (m->classes > 0)
-            metrics_add_classes(m, executor_output(r->executor), b->classes, b->count);
-        else
-            metrics_add_values(m, executor_output(r->executor), b->values, b->count);
     }
     if (dist_sum(r->dist, m->counts, m->count_length, DIST_I64, err) || dist_sum(r->dist, m->sums, m->sum_length, DIST_F64, err))
         return -1;

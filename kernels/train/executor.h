@@ -31,7 +31,6 @@ struct executor_options {
     int threads;
     int64_t rows;        /* most samples of one batch on this rank */
     uint64_t seed;       /* initial weights and dropout */
-    int rank;            /* dropout: ranks see different samples */
     bool forward_only;
 };
 
@@ -44,7 +43,7 @@ void executor_destroy(struct executor *x);
 
 const char *executor_backend(const struct executor *x);
 int executor_threads(const struct executor *x);
-/* Bytes of everything planned for this many rows, without allocating it. */
+/* About how many bytes executor_create would plan for this many rows, from the graph's cost alone: nothing is planned. */
 double executor_memory_bytes(const struct graph *g, const struct algorithm *a, int64_t rows);
 
 const struct executor_weight *executor_weight_list(const struct executor *x, size_t *count); /* states too */
@@ -58,14 +57,21 @@ struct optimizer_range *executor_ranges(const struct executor *x, size_t *count)
 /* Call after changing weights from outside (start, resume, optimizer): the backend may hold them in its own layout. */
 void executor_weights_changed(struct executor *x);
 
-/* rows samples (at most options.rows, 0 allowed) through the graph. features: (rows, input shape) of the input's dtype. step keys
- * dropout. training: keep what backward needs, use batch statistics, drop. */
-int executor_forward(struct executor *x, const void *features, int64_t rows, int64_t step, bool training, struct err *err);
-/* The output of the last forward pass, (rows, output elements). */
+/* A rank's part of a batch. */
+struct executor_batch {
+    const void *const *inputs; /* one pointer for each graph input, (rows, input shape) of its dtype; valid until after backward */
+    int64_t rows;              /* at most options.rows; 0 is allowed and does nothing */
+    int64_t first_sample;      /* of this rank's part within the global batch, and the step: what dropout is keyed with */
+    int64_t step;
+};
+
+/* The batch through the graph. training: keep what backward needs, use batch statistics, drop. */
+int executor_forward(struct executor *x, const struct executor_batch *b, bool training, struct err *err);
+/* The (first) output of the last forward pass, (rows, output elements); valid until backward. */
 const float *executor_output(const struct executor *x);
-/* Sum over the rows of the last forward pass; classes (rows) or values (rows, output elements) by the loss. With training also
- * the gradient of that sum at the output. */
-double executor_loss(struct executor *x, const int32_t *classes, const float *values, bool training);
+/* Sum over the rows of the last forward pass; classes (rows) or values (rows, output elements) by the loss. After a training
+ * forward also the gradient of that sum at the output. */
+double executor_loss(struct executor *x, const int32_t *classes, const float *values);
 
 /* gradients[first, first+count) became final. */
 typedef int executor_part_f(void *context, size_t first, size_t count, struct err *err);
@@ -77,6 +83,6 @@ int executor_backward(struct executor *x, executor_part_f *part, void *context, 
 void executor_update(struct executor *x, struct optimizer *o, double rate, double gradient_scale);
 
 /* Repeat the forward pass layer by layer and name the first node with an output that is not finite; -1 if there is none. */
-int executor_find_not_finite(struct executor *x, const void *features, int64_t rows, int64_t step, struct err *err);
+int executor_find_not_finite(struct executor *x, const struct executor_batch *b);
 
 #endif

@@ -53,14 +53,9 @@ static void add_tail(const float *tail, struct metrics *m)
 static int gradients_of(struct run *r, const struct loader_batch *b, struct err *err)
 {
     struct metrics *m = &r->step_metrics;
-    if (executor_forward(r->executor, b->features, b->count, r->progress.step, true, err))
-        return -1;
     metrics_clear(m);
-    metrics_add_loss(m, executor_loss(r->executor, b->classes, b->values, true));
-    if (m->classes > 0)
-        metrics_add_classes(m, executor_output(r->executor), b->classes, b->count);
-    else
-        metrics_add_values(m, executor_output(r->executor), b->values, b->count);
+    if (run_forward(r, b, true, m, err))
+        return -1;
     fill_tail(r);
     if (executor_backward(r->executor, start_part, r->dist, err) ||
         dist_reduce_start(r->dist, r->weight_count, r->tail_count, err))
@@ -100,7 +95,8 @@ static int first_not_finite(struct run *r, const struct loader_batch *b, struct 
 {
     size_t count = (size_t)r->graph->node_count;
     int64_t *marks = xcalloc(count, sizeof(*marks));
-    int found = -1, own = executor_find_not_finite(r->executor, b->features, b->count, r->progress.step, err);
+    const struct executor_batch eb = run_batch(r, b);
+    int found = -1, own = executor_find_not_finite(r->executor, &eb);
     if (own >= 0)
         marks[own] = 1;
     if (dist_sum(r->dist, marks, count, DIST_I64, err) == 0)

@@ -19,12 +19,11 @@ static int default_threads(const struct dist *d)
 static int plan_executor(struct run *r, struct err *err)
 {
     const struct train_options *o = r->options;
-    int64_t ranks = r->dist->size;
+    int64_t rows = loader_capacity(r->train_loader), test_rows = r->test_loader ? loader_capacity(r->test_loader) : 0;
     struct executor_options eo = {.backend = o->backend,
                                   .threads = o->threads ? o->threads : default_threads(r->dist),
-                                  .rows = (r->algorithm.batch_size + ranks - 1) / ranks,
-                                  .seed = r->algorithm.seed,
-                                  .rank = r->dist->rank};
+                                  .rows = rows > test_rows ? rows : test_rows,
+                                  .seed = r->algorithm.seed};
     r->executor = executor_create(r->graph, &r->algorithm, &eo, err);
     if (!r->executor)
         return -1;
@@ -105,6 +104,13 @@ static void plan_progress(struct run *r)
     r->started = time_monotonic();
 }
 
+static int64_t parameter_count(const struct graph *g)
+{
+    struct graph_cost cost;
+    graph_cost(g, &cost);
+    return cost.parameters;
+}
+
 /* Rank 0: the folder and the report. */
 static int plan_output(struct run *r, struct err *err)
 {
@@ -119,7 +125,7 @@ static int plan_output(struct run *r, struct err *err)
                             .steps = r->steps,
                             .epochs = r->algorithm.epochs,
                             .steps_per_epoch = r->per_epoch,
-                            .parameters = (int64_t)r->weight_count};
+                            .parameters = parameter_count(r->graph)};
     if (r->dist->rank != 0)
         return 0;
     if (dir_make(o->out, 0755, err) || run_write_inputs(r, err))
@@ -135,7 +141,7 @@ int run_plan(struct run *r, struct err *err)
 {
     struct err local = {0};
     r->checkpoint_dir = path_join(r->options->out, "checkpoints");
-    int rc = plan_executor(r, &local) || plan_loaders(r, &local);
+    int rc = plan_loaders(r, &local) || plan_executor(r, &local);
     if (!rc) {
         plan_metrics(r);
         plan_progress(r);

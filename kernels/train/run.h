@@ -88,6 +88,11 @@ int run_average_states(struct run *r, struct err *err);
 /* The test split through the model, on all ranks: fills eval_metrics. */
 int run_evaluate(struct run *r, struct err *err);
 
+/* This rank's part of a batch for the executor; b must outlive it. */
+struct executor_batch run_batch(const struct run *r, const struct loader_batch *b);
+/* Forward and loss of a batch, added to m. */
+int run_forward(struct run *r, const struct loader_batch *b, bool training, struct metrics *m, struct err *err);
+
 /* Numbers that a step sums beside the gradients, for accumulators like m. */
 size_t run_tail_count(const struct metrics *m);
 

@@ -1,4 +1,4 @@
-#include "kernels/train/layout.h"
+#include "kernels/train/weight_layout.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #define ALIGN_FLOATS 16 /* a cache line */
 #define MOST_FLOATS  ((size_t)1 << 40)
 
-static int place(struct layout *l, const struct graph *g, int node, int index, struct err *err)
+static int place(struct weight_layout *l, const struct graph *g, int node, int index, struct err *err)
 {
     const struct layer_node *n = &g->nodes[node];
     const struct weight_def *d = &n->weights[index];
@@ -23,10 +23,10 @@ static int place(struct layout *l, const struct graph *g, int node, int index, s
     return 0;
 }
 
-int layout_make(struct layout *l, const struct graph *g, struct err *err)
+int weight_layout_make(struct weight_layout *l, const struct graph *g, struct err *err)
 {
     size_t total = 0;
-    *l = (struct layout){0};
+    *l = (struct weight_layout){0};
     for (int i = 0; i < g->node_count; i++)
         total += (size_t)g->nodes[i].weight_count;
     l->list = xcalloc(total ? total : 1, sizeof(*l->list));
@@ -40,13 +40,13 @@ int layout_make(struct layout *l, const struct graph *g, struct err *err)
     return 0;
 }
 
-void layout_free(struct layout *l)
+void weight_layout_free(struct weight_layout *l)
 {
     for (size_t i = 0; i < l->count; i++)
         free(l->list[i].name);
     free(l->list);
     free(l->of_node);
-    *l = (struct layout){0};
+    *l = (struct weight_layout){0};
 }
 
 static void constant(float *out, size_t n, double value)
@@ -90,13 +90,13 @@ static void initialise(const struct executor_weight *w, uint64_t seed, float *ou
     }
 }
 
-void layout_initialise(const struct layout *l, uint64_t seed, float *weights, float *states)
+void weight_layout_initialise(const struct weight_layout *l, uint64_t seed, float *weights, float *states)
 {
     for (size_t i = 0; i < l->count; i++)
         initialise(&l->list[i], seed, (l->list[i].def->trainable ? weights : states) + l->list[i].first);
 }
 
-struct optimizer_range *layout_ranges(const struct layout *l, size_t *count)
+struct optimizer_range *weight_layout_ranges(const struct weight_layout *l, size_t *count)
 {
     struct optimizer_range *r = xcalloc(l->count + 1, sizeof(*r));
     size_t n = 0;
