@@ -121,10 +121,11 @@ static void end_unstarted(struct attempt *a, const char *reason, const char *mes
 static void on_files(const struct err *error, void *arg)
 {
     struct attempt *a = arg;
+    struct err why = error ? *error : (struct err){0}; /* it lives in the files */
     files_destroy(a->files);
     a->files = NULL;
     if (error)
-        end_unstarted(a, "launch", error->text);
+        end_unstarted(a, "launch", why.text);
     else
         attempt_event(a, ATTEMPT_EV_FETCHED);
 }

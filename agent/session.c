@@ -8,6 +8,7 @@
 #include "agent/identity.h"
 #include "agent/inventory.h"
 #include "agent/spawn.h"
+#include "agent/transfer.h"
 #include "base/conf.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -25,6 +26,7 @@ struct session {
     struct ws *ws;     /* NULL while not connected */
     struct link *link; /* lives with ws from on_open on */
     bool welcomed;
+    struct transfer *probe; /* is it our token that is wrong? */
     struct event *reconnect, *heartbeat, *flush, *patience;
     struct backoff backoff;
 };
@@ -176,11 +178,35 @@ static void on_drain(struct ws *ws, void *arg)
         attempts_pump_all(s->agent->attempts);
 }
 
+static void on_probed(const struct http_response *response, const struct err *error, void *arg)
+{
+    struct session *s = arg;
+    (void)response; /* a 401 was already told to the identity */
+    (void)error;
+    s->probe = NULL;
+}
+
+/* A handshake that fails does not say whether the token was refused; a small request does. */
+static void probe(struct session *s)
+{
+    struct http_call call = {
+        .method = HTTP_M_HEAD,
+        .path = "/agent/v1/blobs/0000000000000000000000000000000000000000000000000000000000000000",
+        .body_fd = -1,
+        .timeout_seconds = 10,
+        .done = on_probed,
+        .arg = s};
+    if (!s->probe)
+        s->probe = transfer_start(s->agent, NULL, &call, NULL);
+}
+
 static void on_close(struct ws *ws, int code, const char *reason, void *arg)
 {
     struct session *s = arg;
     (void)ws;
     log_info("session", "connection closed", KV_I("code", code), KV_S("reason", reason ? reason : ""));
+    if (!s->link)
+        probe(s);
     disconnect(s);
     connect_later(s);
 }
@@ -268,6 +294,7 @@ void session_destroy(struct session *s)
         return;
     if (s->ws)
         ws_abort(s->ws);
+    transfer_cancel(s->probe);
     link_destroy(s->link);
     event_free(s->reconnect);
     event_free(s->patience);
