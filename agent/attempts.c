@@ -328,9 +328,9 @@ static void pump(struct attempt *a)
     runner_look(a->runner);
     if (a->state == ATTEMPT_STARTING && runs(a))
         attempt_event(a, ATTEMPT_EV_RUNS);
-    tell_phases(a);
     if (a->state == ATTEMPT_DROPPED || a->state == ATTEMPT_GONE || !session_ready(a->room->agent->session))
         return;
+    tell_phases(a);
     records_pump(a->records);
     artifacts_pump(a->artifacts);
     if (a->state == ATTEMPT_DRAINING && records_done(a->records))

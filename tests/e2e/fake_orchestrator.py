@@ -270,7 +270,7 @@ class FakeOrchestrator:
     def on_records(self, session, m):
         a = self.attempt(m)
         lines = a.lines[m["stream"]]
-        if m["first"] > len(lines) + 1:
+        if m["first"] > max(len(lines), 0 if self.acknowledge else self.unacknowledged[m["stream"]]) + 1:
             self.problems.append(f"{m['stream']}: gap: {m['first']} after {len(lines)}")
             return
         if len(m["lines"]) > 256:
