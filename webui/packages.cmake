@@ -1,0 +1,15 @@
+# cmake -DNPM=... -P packages.cmake, in webui/: npm ci, unless node_modules already holds what package-lock.json says.
+# By content and not by time: every build folder and every fresh checkout asks, and npm ci removes node_modules first.
+set(stamp node_modules/.trainyard-packages)
+file(SHA256 package-lock.json wanted)
+if(EXISTS ${stamp})
+  file(READ ${stamp} present)
+endif()
+if(NOT "${present}" STREQUAL "${wanted}")
+  set(ENV{PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD} 1)
+  execute_process(COMMAND ${NPM} ci --no-audit --no-fund --loglevel=error RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "npm ci failed in webui/; to build without the console: -DTRAINYARD_WEBUI=OFF")
+  endif()
+endif()
+file(WRITE ${stamp} "${wanted}")
