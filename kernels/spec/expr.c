@@ -66,7 +66,7 @@ static const struct function {
 static int apply(struct eval *e, const struct function *fn, const struct expr_value *args, int n, struct expr_value *out)
 {
     if (!strcmp(fn->name, "if")) {
-        double c;
+        double c = 0;
         if (number_of(e, &args[0], &c))
             return -1;
         *out = args[c != 0 ? 1 : 2];
@@ -74,7 +74,7 @@ static int apply(struct eval *e, const struct function *fn, const struct expr_va
     }
     double best = 0;
     for (int i = 0; i < n; i++) {
-        double v;
+        double v = 0;
         if (number_of(e, &args[i], &v))
             return -1;
         best = i == 0 ? v : fn->name[1] == 'i' ? fmin(best, v) : fmax(best, v);
@@ -200,7 +200,7 @@ static int unary(struct eval *e, struct expr_value *out)
     }
     if (atom(e, out))
         return -1;
-    double v;
+    double v = 0;
     if (!any)
         return 0;
     return number_of(e, out, &v) ? -1 : set_number(e, out, minus ? -v : v);
@@ -217,7 +217,7 @@ static int product(struct eval *e, struct expr_value *out)
             return 0;
         e->p++;
         struct expr_value right;
-        double a, b;
+        double a = 0, b = 0;
         if (unary(e, &right) || number_of(e, out, &a) || number_of(e, &right, &b))
             return -1;
         if (op != '*' && b == 0)
@@ -238,7 +238,7 @@ static int sum(struct eval *e, struct expr_value *out)
             return 0;
         e->p++;
         struct expr_value right;
-        double a, b;
+        double a = 0, b = 0;
         if (product(e, &right) || number_of(e, out, &a) || number_of(e, &right, &b) ||
             set_number(e, out, op == '+' ? a + b : a - b))
             return -1;
@@ -254,7 +254,7 @@ static int comparison(struct eval *e, struct expr_value *out)
         if (!take(e, operators[i]))
             continue;
         struct expr_value right;
-        double a, b;
+        double a = 0, b = 0;
         if (sum(e, &right) || number_of(e, out, &a) || number_of(e, &right, &b))
             return -1;
         bool results[] = {a == b, a != b, a <= b, a >= b, a < b, a > b};
