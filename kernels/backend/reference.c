@@ -2,7 +2,6 @@
  * on purpose: it is what the fast ones are checked against. The implementations stand with their operation
  * (ops/X.c, impl X_reference). */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "kernels/backend/host.h"
@@ -11,7 +10,7 @@
 static const struct op_impl *find(const struct backend *b, const char *type)
 {
     (void)b;
-    return ops_find(ops_reference, type);
+    return op_ref_impl(type);
 }
 
 static void destroy(struct backend *b)

@@ -1,12 +1,9 @@
-/* impls: the operations each backend has. One list a backend; NULL-ended. */
+/* impls: what each host backend has for a layer type. */
 #ifndef KERNELS_OPS_IMPLS_H
 #define KERNELS_OPS_IMPLS_H
 
-#include "kernels/backend/backend.h"
+#include "kernels/ops/reference.h"
 
-extern const struct op_impl *const ops_reference[];
-extern const struct op_impl *const ops_cpu[];
-
-const struct op_impl *ops_find(const struct op_impl *const *list, const char *type);
+const struct op_impl *op_cpu_find(const char *type); /* NULL if none */
 
 #endif

@@ -1,0 +1,64 @@
+/* THE table of layer types, and of what each backend has for them. Adding a layer is a file and its lines
+ * here. */
+#include <string.h>
+
+#include "kernels/ops/activations.h"
+#include "kernels/ops/conv2d.h"
+#include "kernels/ops/dense.h"
+#include "kernels/ops/impls.h"
+#include "kernels/ops/norms.h"
+#include "kernels/ops/pool2d.h"
+#include "kernels/ops/shapes.h"
+
+static const struct layer_type *const types[] = {
+    &layer_dense,      &layer_conv2d, &layer_max_pool2d, &layer_avg_pool2d, &layer_flatten, &layer_relu,
+    &layer_gelu,       &layer_tanh,   &layer_sigmoid,    &layer_softmax,    &layer_dropout, &layer_batch_norm,
+    &layer_layer_norm, &layer_add,    &layer_concat,     &layer_rescale,
+};
+
+static const struct op_ref *const references[] = {
+    &dense_ref,      &conv2d_ref, &max_pool2d_ref, &avg_pool2d_ref, &flatten_ref, &relu_ref,
+    &gelu_ref,       &tanh_ref,   &sigmoid_ref,    &softmax_ref,    &dropout_ref, &batch_norm_ref,
+    &layer_norm_ref, &add_ref,    &concat_ref,     &rescale_ref,
+};
+
+/* Without oneDNN the cpu backend uses the reference for what is missing here. */
+static const struct op_impl *const cpu[] = {
+#ifdef HAVE_ONEDNN
+    &dense_cpu,   &conv2d_cpu,     &max_pool2d_cpu, &avg_pool2d_cpu,
+#endif
+    &flatten_cpu, &relu_cpu,       &gelu_cpu,       &tanh_cpu,       &sigmoid_cpu, &softmax_cpu,
+    &dropout_cpu, &batch_norm_cpu, &layer_norm_cpu, &add_cpu,        &concat_cpu,  &rescale_cpu,
+};
+
+#define COUNT(a) (int)(sizeof(a) / sizeof((a)[0]))
+
+const struct layer_type *const *layer_types(int *count)
+{
+    *count = COUNT(types);
+    return types;
+}
+
+const struct layer_type *layer_type_find(const char *name)
+{
+    for (int i = 0; i < COUNT(types); i++)
+        if (!strcmp(types[i]->name, name))
+            return types[i];
+    return NULL;
+}
+
+const struct op_ref *op_ref_find(const char *type)
+{
+    for (int i = 0; i < COUNT(references); i++)
+        if (!strcmp(references[i]->type, type))
+            return references[i];
+    return NULL;
+}
+
+const struct op_impl *op_cpu_find(const char *type)
+{
+    for (int i = 0; i < COUNT(cpu); i++)
+        if (!strcmp(cpu[i]->type, type))
+            return cpu[i];
+    return op_ref_impl(type);
+}
