@@ -150,9 +150,9 @@ void console_serve(struct console *con, struct call *c)
     const char *coding;
     int fd = *file ? open_best(con, c, file, &st, &coding) : -1;
     if (fd < 0) {
-        /* A path of the application, not of a file: give it the page, which finds its way by the address. */
-        const char *last = strrchr(file, '/');
-        bool page = path && !strchr(last ? last : file, '.');
+        /* A path of the application, not of a file: give it the page, which finds its way by the address. A name in such
+         * a path may have a dot ("/tasks/iris.v2"); files lie at the top and in assets/. */
+        bool page = path && strncmp(file, "assets/", 7) != 0 && (strchr(file, '/') || !strchr(file, '.'));
         file = "index.html";
         fd = page ? open_best(con, c, file, &st, &coding) : -1;
     }
