@@ -510,8 +510,8 @@ void attempts_on_launch(struct agent *agent, const json_t *doc)
     int64_t job = json_integer_value(json_object_get(doc, "job")),
             fence = json_integer_value(json_object_get(doc, "fence"));
     json_t *object = json_object_get(doc, "launch");
-    if (!fence_check(room, job, fence))
-        return; /* said twice */
+    if (room->stopped || !fence_check(room, job, fence))
+        return; /* leaving: the next hello will not name it; or said twice */
     struct launch *l = launch_parse(object, job, fence, agent->node, &err);
     char *dir = xasprintf("%s/%lld.%lld", room->dir, (long long)job, (long long)fence);
     char *out = path_join(dir, "out"), *file = path_join(dir, "launch.json");

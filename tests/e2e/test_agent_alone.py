@@ -149,6 +149,20 @@ def test_a_training_goes_the_whole_way(fake, node):
     assert not marked(42)
 
 
+def test_a_checkpoint_arrives_while_the_training_runs(fake, node):
+    a = fake.launch("n1", 43, train(fake, steps=100000, pause="0.02"))
+    wait_until("the checkpoint", lambda: "checkpoints/step-5.ckpt" in a.artifacts)
+    assert not a.ended and fake.blobs[a.artifacts["checkpoints/step-5.ckpt"]["digest"]] == b"saved\n"
+    fake.stop_job("n1", 43, grace=1)
+    ended(fake, a)
+
+
+def test_a_training_resumes_from_the_checkpoint_it_is_given(fake, node):
+    a = fake.launch("n1", 44, batch(fake, "#!/bin/sh\ncat resume.ckpt\n", resume={"digest": fake.blob("state at step 5\n")}), fence=2)
+    ended(fake, a, "n1")
+    assert texts(a) == ["state at step 5"]
+
+
 def test_a_blob_is_fetched_once_and_kept(fake, node):
     a1, a2 = fake.launch("n1", 1, train(fake, steps=1)), fake.launch("n1", 2, train(fake, steps=1))
     ended(fake, a1), ended(fake, a2)

@@ -59,6 +59,27 @@ static int setup_cgroups(void **state)
     return 0;
 }
 
+/* The unified hierarchy beside version 1 has no controllers, but it can kill: this tests the way of version 2
+ * there too. */
+static int setup_unified(void **state)
+{
+    struct buf mounts = {0}, own = {0};
+    setup(state);
+    struct fixture *f = *state;
+    assert_int_equal(file_read("/proc/self/mountinfo", 1 << 20, &mounts, NULL), 0);
+    assert_int_equal(file_read("/proc/self/cgroup", 1 << 20, &own, NULL), 0);
+    char *path = cgroup_path(buf_str(&mounts), buf_str(&own), NULL);
+    if (path && access(path, W_OK) == 0) {
+        f->site.version = 2;
+        f->site.dir[CGROUP_KILL] = path_join(path, "trainyard");
+        json_object_set_new(f->start, "cgroups", cgroup_site_json(&f->site));
+    }
+    free(path);
+    buf_free(&mounts);
+    buf_free(&own);
+    return 0;
+}
+
 static int teardown(void **state)
 {
     struct fixture *f = *state;
@@ -99,6 +120,13 @@ static void finish(struct fixture *f)
         fail_msg("%s", err.text);
     assert_int_equal(proc_kill_marked(f->mark, 0), 0); /* nobody is left */
     assert_false(file_exists(f->scratch));
+    for (int i = 0; i < CGROUP_USES; i++) { /* nor its group */
+        char *group = f->site.dir[i]
+                          ? path_join(f->site.dir[i], json_string_value(json_object_get(f->start, "group")))
+                          : NULL;
+        assert_false(group && file_exists(group));
+        free(group);
+    }
 }
 
 static void wait_for(const struct fixture *f, const char *name)
@@ -279,6 +307,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define G(f) cmocka_unit_test_setup_teardown(f, setup_cgroups, teardown)
+#define U(f) cmocka_unit_test_setup_teardown(f, setup_unified, teardown)
     const struct CMUnitTest tests[] = {
         T(output_and_exit_code_are_kept),
         T(a_program_that_cannot_be_executed_says_so),
@@ -286,6 +315,8 @@ int main(void)
         T(whoever_hides_is_gone_when_the_program_ends),
         G(whoever_hides_is_gone_when_the_program_ends),
         T(cancel_is_soft_first_and_hard_after_the_grace),
+        U(whoever_hides_is_gone_when_the_program_ends),
+        U(cancel_is_soft_first_and_hard_after_the_grace),
         G(cancel_is_soft_first_and_hard_after_the_grace),
         T(who_obeys_sigterm_may_clean_up),
         T(training_is_asked_for_a_checkpoint_at_its_time_limit),
