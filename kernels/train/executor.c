@@ -70,7 +70,7 @@ int executor_threads(const struct executor *x)
 double executor_memory_bytes(const struct graph *g, const struct algorithm *a, int64_t rows)
 {
     struct graph_cost c;
-    int states = a->optimizer.type != OPTIMIZER_SGD ? 2 : a->optimizer.momentum > 0 ? 1 : 0;
+    int states = !a ? 0 : a->optimizer.type != OPTIMIZER_SGD ? 2 : a->optimizer.momentum > 0 ? 1 : 0;
     double widest = 0;
     graph_cost(g, &c);
     for (int i = 0; i < g->node_count; i++)
