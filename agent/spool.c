@@ -76,8 +76,8 @@ static int line_scan(struct spool *s, int64_t at, char *line, size_t *n, int64_t
     int64_t pos = at;
 
     for (;;) {
-        const char *p;
-        size_t got;
+        const char *p = NULL;
+        size_t got = 0;
         if (chunk_get(s, pos, &p, &got, err) < 0)
             return -1;
         const char *nl = got > 0 ? memchr(p, '\n', got) : NULL;
