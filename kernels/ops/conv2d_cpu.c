@@ -175,7 +175,8 @@ static int choose_layouts(struct op *op, struct conv_state *s, struct err *err)
                     c->window[1].size};
     int rank = c->groups > 1 ? 5 : 4;
     const int64_t *w_dims = c->groups > 1 ? w5 : w4, bias_dims[] = {c->filters};
-    bool as_is = op->in[0].layout || c->channels <= 4;
+    /* Few channels are read plain; but for their gradient oneDNN has only a slow loop. */
+    bool as_is = op->in[0].layout || (c->channels <= 4 && !(op->training && op->wants_input_grad[0]));
     dnnl_memory_desc_t src = as_is ? onednn_tensor(&op->in[0], op->rows) : onednn_any(4, in_dims);
     dnnl_memory_desc_t w_any = onednn_any(rank, w_dims), dst = onednn_any(4, out_dims);
     s->w_plain = onednn_plain(rank, w_dims);

@@ -1,0 +1,78 @@
+#include "cases.h"
+
+#define IMAGE(c, h, w)                                                                                       \
+    {                                                                                                        \
+        {                                                                                                    \
+            3,                                                                                               \
+            {                                                                                                \
+                c, h, w                                                                                      \
+            }                                                                                                \
+        }                                                                                                    \
+    }
+#define FLAT(n)                                                                                              \
+    {                                                                                                        \
+        {                                                                                                    \
+            1,                                                                                               \
+            {                                                                                                \
+                n                                                                                            \
+            }                                                                                                \
+        }                                                                                                    \
+    }
+#define SAME                                                                                                 \
+    {                                                                                                        \
+        "padding", .text = "same"                                                                            \
+    }
+
+const struct op_case op_cases[] = {
+    {"dense", 1, 1, FLAT(1), .params = {{"units", 1, -1}}},
+    {"dense", 5, 1, FLAT(7), .params = {{"units", 3, -1}}, .relu = true},
+    {"dense", 33, 1, FLAT(65), .params = {{"units", 17, -1}, {"use_bias", 0, -1}}},
+    {"dense", 3, 1, {{2, {5, 6}}}, .params = {{"units", 4, -1}}},
+    {"conv2d", 2, 1, IMAGE(1, 5, 7), .params = {{"filters", 3, -1}}, .relu = true},
+    {"conv2d", 3, 1, IMAGE(3, 8, 8), .params = {{"filters", 5, -1}, {"kernel", 3, 2}, SAME}},
+    {"conv2d", 2, 1, IMAGE(6, 9, 7),
+     .params = {{"filters", 4, -1}, {"kernel", 3, -1}, {"stride", 2, 1}, SAME}, .relu = true},
+    {"conv2d", 2, 1, IMAGE(5, 7, 6),
+     .params = {{"filters", 16, -1}, {"kernel", 2, -1}, {"stride", 2, -1}, {"use_bias", 0, -1}}},
+    {"conv2d", 2, 1, IMAGE(6, 9, 9),
+     .params = {{"filters", 4, -1}, {"kernel", 3, -1}, {"dilation", 2, -1}, {"padding", 1, 2}}},
+    {"conv2d", 2, 1, IMAGE(8, 6, 6), .params = {{"filters", 8, -1}, {"groups", 4, -1}, SAME}},
+    {"conv2d", 2, 1, IMAGE(16, 6, 5), .params = {{"filters", 16, -1}, {"groups", 16, -1}, {"kernel", 3, -1}}},
+    {"conv2d", 3, 1, IMAGE(17, 5, 5), .params = {{"filters", 33, -1}, {"kernel", 1, -1}}, .relu = true},
+    {"max_pool2d", 3, 1, IMAGE(3, 6, 8)},
+    {"max_pool2d", 2, 1, IMAGE(17, 7, 7), .params = {{"pool", 3, 2}, {"stride", 2, 1}, SAME}},
+    {"max_pool2d", 2, 1, IMAGE(2, 5, 5), .params = {{"pool", 3, -1}, {"padding", 1, -1}}},
+    {"avg_pool2d", 3, 1, IMAGE(3, 6, 8)},
+    {"avg_pool2d", 2, 1, IMAGE(5, 7, 6), .params = {{"pool", 3, 2}, {"stride", 2, 1}, SAME}},
+    {"flatten", 3, 1, IMAGE(2, 3, 5)},
+    {"relu", 5, 1, FLAT(37)},
+    {"tanh", 5, 1, FLAT(37)},
+    {"sigmoid", 5, 1, FLAT(37)},
+    {"gelu", 5, 1, FLAT(37)},
+    {"gelu", 5, 1, FLAT(37), .params = {{"approximate", .text = "tanh"}}},
+    {"softmax", 5, 1, FLAT(10)},
+    {"softmax", 2, 1, {{2, {3, 7}}}},
+    {"dropout", 7, 1, FLAT(13), .params = {{"rate", 0.3, -1}}},
+    {"dropout", 3, 1, IMAGE(2, 3, 5), .params = {{"rate", 0, -1}}},
+    {"batch_norm", 6, 1, IMAGE(3, 4, 5)},
+    {"batch_norm", 9, 1, FLAT(11), .params = {{"momentum", 0.3, -1}, {"epsilon", 1e-3, -1}}},
+    {"layer_norm", 4, 1, FLAT(19)},
+    {"layer_norm", 2, 1, {{2, {5, 8}}}, .params = {{"epsilon", 1e-3, -1}}},
+    {"add", 3, 2, {{1, {7}}, {1, {7}}}},
+    {"add", 2, 3, {{3, {2, 3, 4}}, {3, {2, 3, 4}}, {3, {2, 3, 4}}}},
+    {"concat", 3, 2, {{3, {2, 3, 4}}, {3, {5, 3, 4}}}},
+    {"concat", 2, 3, {{2, {3, 4}}, {2, {3, 1}}, {2, {3, 6}}}, .params = {{"axis", -1, -1}}},
+    {"rescale", 4, 1, IMAGE(1, 5, 5), DTYPE_U8, .params = {{"scale", 1 / 255.0, -1}, {"offset", -0.5, -1}}},
+    {"rescale", 4, 1, FLAT(9), .params = {{"scale", 3, -1}, {"offset", 2, -1}}},
+    /* What PEERS' networks are made of. */
+    {"dense", 128, 1, FLAT(784), .params = {{"units", 512, -1}}, .relu = true, .speed = true},
+    {"dense", 128, 1, FLAT(9216), .params = {{"units", 128, -1}}, .relu = true, .speed = true},
+    {"conv2d", 128, 1, IMAGE(1, 28, 28), .params = {{"filters", 32, -1}}, .relu = true, .speed = true},
+    {"conv2d", 128, 1, IMAGE(32, 26, 26), .params = {{"filters", 64, -1}}, .relu = true, .speed = true},
+    {"max_pool2d", 128, 1, IMAGE(64, 24, 24), .speed = true},
+    {"batch_norm", 128, 1, IMAGE(64, 16, 16), .speed = true},
+    {"layer_norm", 768, 1, FLAT(128), .speed = true},
+    {"gelu", 768, 1, FLAT(512), .speed = true},
+    {"dropout", 128, 1, FLAT(1024), .speed = true},
+};
+const int op_case_count = (int)(sizeof(op_cases) / sizeof(op_cases[0]));

@@ -1,0 +1,28 @@
+/* cases: what each operation is tried with: small odd shapes for checks and gradients, real ones for
+ * performance. */
+#ifndef TESTS_OPS_CASES_H
+#define TESTS_OPS_CASES_H
+
+#include "kernels/spec/layer_type.h"
+
+struct param_set {
+    const char *name;
+    double a, b;      /* one number, or a pair (b < 0: the same as a) */
+    const char *text; /* instead of numbers */
+};
+
+struct op_case {
+    const char *type;
+    int64_t rows;
+    int inputs;
+    struct shape in[3];
+    enum dtype dtype;
+    struct param_set params[6]; /* until name is NULL */
+    bool relu;                  /* also with relu fused */
+    bool speed;                 /* for the performance mode only */
+};
+
+extern const struct op_case op_cases[];
+extern const int op_case_count;
+
+#endif
