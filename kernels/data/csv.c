@@ -1,9 +1,10 @@
 /* CSV and TSV: a table, one row a sample, one column the target.
  *
- * Two walks. The first learns each column: numbers, categories, how much is missing, and whether the first row is names; the
- * second writes rows. Numbers become one feature, categories one feature each (0 or 1), a missing number becomes
- * the column's mean, a missing category all zeros, and a row without a target is left out; all of it is said in
- * findings. Column means and deviations of the train split are kept in the pack: the loader standardises by them. */
+ * Two walks. The first learns each column: numbers, categories, how much is missing, and whether the first
+ * row is names; the second writes rows. Numbers become one feature, categories one feature each (0 or 1), a
+ * missing number becomes the column's mean, a missing category all zeros, and a row without a target is left
+ * out; all of it is said in findings. Column means and deviations of the train split are kept in the pack:
+ * the loader standardises by them. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ struct table {
     int file_count;
     struct column *columns;
     int column_count, target;
-    bool named;                 /* columns have names from a header */
+    bool named;                    /* columns have names from a header */
     int64_t rows[SPLIT_COUNT + 1]; /* with a target; of train, test, undivided files */
     int64_t mistakes;
     bool divided;
@@ -46,7 +47,8 @@ struct table {
     double *mean, *m2;
 };
 
-static int fail(struct table *t, const char *check, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int fail(struct table *t, const char *check, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 static int fail(struct table *t, const char *check, const char *fmt, ...)
 {
     struct buf b = {0};
@@ -60,16 +62,19 @@ static int fail(struct table *t, const char *check, const char *fmt, ...)
 }
 
 /* A mistake in a row: the first are listed, the rest counted. */
-#define mistake(t, check, ...) ((t)->mistakes++ < MAX_MISTAKES ? (void)fail((t), (check), __VA_ARGS__) : (void)0)
+#define mistake(t, check, ...)                                                                               \
+    ((t)->mistakes++ < MAX_MISTAKES ? (void)fail((t), (check), __VA_ARGS__) : (void)0)
 
 bool csv_is(const char *name, const uint8_t *head, size_t n)
 {
-    static const char *const not[] = {".md", ".json", ".py", ".sh", ".html", ".xml", ".yaml", ".yml", ".toml"};
+    static const char *const not [] = {".md",  ".json", ".py",  ".sh",  ".html",
+                                       ".xml", ".yaml", ".yml", ".toml"};
     size_t len = strlen(name);
-    for (size_t i = 0; i < ARRAY_LEN(not); i++)
-        if (len > strlen(not[i]) && !strcasecmp(name + len - strlen(not[i]), not[i]))
+    for (size_t i = 0; i < ARRAY_LEN(not ); i++)
+        if (len > strlen(not [i]) && !strcasecmp(name + len - strlen(not [i]), not [i]))
             return false;
-    if (strcasestr(name, "readme") || strcasestr(name, "license") || n == 0 || head[0] == '{' || head[0] == '[' || head[0] == '<')
+    if (strcasestr(name, "readme") || strcasestr(name, "license") || n == 0 || head[0] == '{' ||
+        head[0] == '[' || head[0] == '<')
         return false;
     bool delimited = false, first_line = true;
     for (size_t i = 0; i < n; i++) {
@@ -78,7 +83,8 @@ bool csv_is(const char *name, const uint8_t *head, size_t n)
         first_line &= head[i] != '\n';
         delimited |= first_line && head[i] && strchr(",;\t|", head[i]);
     }
-    return delimited || (len > 4 && (!strcasecmp(name + len - 4, ".csv") || !strcasecmp(name + len - 4, ".tsv")));
+    return delimited ||
+           (len > 4 && (!strcasecmp(name + len - 4, ".csv") || !strcasecmp(name + len - 4, ".tsv")));
 }
 
 /* ---- first walk ---- */
@@ -111,14 +117,17 @@ static int choose_target(struct table *t, char **first, int count)
     free(known);
     it->pointer = xstrdup("/target");
     it->hint = near ? xasprintf("did you mean \"%s\"?", near)
-                    : xasprintf("the file has %d columns; a target is a name of its first row, or a number from 0, or from -1 backwards", count);
+                    : xasprintf("the file has %d columns; a target is a name of its first row, or a number "
+                                "from 0, or from -1 backwards",
+                                count);
     return -1;
 }
 
 static int begin_table(struct table *t, char **first, int count)
 {
     if (count < 2)
-        return fail(t, "dataset.columns", "%s: only one column; a table has features and a target", t->files[0].name);
+        return fail(t, "dataset.columns", "%s: only one column; a table has features and a target",
+                    t->files[0].name);
     if (choose_target(t, first, count))
         return -1;
     t->column_count = count;
@@ -138,13 +147,13 @@ static void add_row(struct table *t, const struct table_file *file, char *const 
     }
     for (int i = 0; i < t->column_count; i++)
         if (column_add(&t->columns[i], cells[i], line) == CELL_INFINITE)
-            mistake(t, "dataset.values", "%s: line %lld, column %d: \"%.40s\" is not a finite float32 number", file->name, (long long)line, i,
-                    cells[i]);
+            mistake(t, "dataset.values", "%s: line %lld, column %d: \"%.40s\" is not a finite float32 number",
+                    file->name, (long long)line, i, cells[i]);
     t->rows[file->split < 0 ? SPLIT_COUNT : file->split]++;
 }
 
-/* Whether the first row, held back until the others were seen, is names: a text where the others have numbers, or only texts
- * that come nowhere else. */
+/* Whether the first row, held back until the others were seen, is names: a text where the others have
+ * numbers, or only texts that come nowhere else. */
 static bool is_header(const struct table *t, char *const *first)
 {
     double v;
@@ -186,11 +195,12 @@ static void free_cells(char **cells)
 }
 
 /* The row as an array of cells, when it has the right number of them. */
-static bool row_cells(struct table *t, const struct table_file *file, const struct csv_reader *r, char **cells)
+static bool row_cells(struct table *t, const struct table_file *file, const struct csv_reader *r,
+                      char **cells)
 {
     if (r->count != t->column_count) {
-        mistake(t, "dataset.columns", "%s: line %lld has %d cells; the first row has %d", file->name, (long long)r->line, r->count,
-                t->column_count);
+        mistake(t, "dataset.columns", "%s: line %lld has %d cells; the first row has %d", file->name,
+                (long long)r->line, r->count, t->column_count);
         return false;
     }
     for (int i = 0; i < r->count; i++)
@@ -211,7 +221,8 @@ static int learn_rows(struct table *t, struct table_file *file, struct csv_reade
     struct err err = {0};
     int rc = csv_next(r, &err), first_count = r->count;
     if (rc <= 0)
-        return rc ? fail(t, "dataset.content", "%s: %s", file->name, err.text) : fail(t, "dataset.content", "%s is empty", file->name);
+        return rc ? fail(t, "dataset.content", "%s: %s", file->name, err.text)
+                  : fail(t, "dataset.content", "%s is empty", file->name);
     char **first = copy_cells(r);
     int64_t first_line = r->line;
     bool earlier = t->columns != NULL;
@@ -220,7 +231,8 @@ static int learn_rows(struct table *t, struct table_file *file, struct csv_reade
         return -1;
     }
     if (first_count != t->column_count) {
-        rc = fail(t, "dataset.columns", "%s has %d columns, %s has %d", file->name, first_count, t->files[0].name, t->column_count);
+        rc = fail(t, "dataset.columns", "%s has %d columns, %s has %d", file->name, first_count,
+                  t->files[0].name, t->column_count);
         free_cells(first);
         return rc;
     }
@@ -256,7 +268,9 @@ static int learn_file(void *arg, const char *name, struct stream *s)
     if (t->file_count == MAX_FILES)
         return fail(t, "dataset.files", "more than %d tables", MAX_FILES);
     struct table_file *file = &t->files[t->file_count++];
-    *file = (struct table_file){.name = xstrdup(name), .split = split_of_name(name), .delimiter = csv_guess_delimiter(head, (size_t)n)};
+    *file = (struct table_file){.name = xstrdup(name),
+                                .split = split_of_name(name),
+                                .delimiter = csv_guess_delimiter(head, (size_t)n)};
     csv_reader_init(&r, s, file->delimiter);
     int rc = learn_rows(t, file, &r);
     csv_reader_free(&r);
@@ -268,26 +282,32 @@ static int learn_file(void *arg, const char *name, struct stream *s)
 static int decide_feature(struct table *t, struct column *c)
 {
     if (column_is_stained(c)) {
-        fail(t, "dataset.values", "line %lld, column \"%s\": \"%.60s\" is not a number, and %lld other cells of the column are", (long long)c->odd.line,
-             c->name, c->odd.text, (long long)c->numbers);
-        t->f->items[t->f->count - 1].hint = xasprintf("%lld cells are like this; correct them, or leave them empty for missing", (long long)c->texts);
+        fail(t, "dataset.values",
+             "line %lld, column \"%s\": \"%.60s\" is not a number, and %lld other cells of the column are",
+             (long long)c->odd.line, c->name, c->odd.text, (long long)c->numbers);
+        t->f->items[t->f->count - 1].hint = xasprintf(
+            "%lld cells are like this; correct them, or leave them empty for missing", (long long)c->texts);
         return -1;
     }
     if (c->missing)
-        findings_add(t->f, FINDING_WARNED, "dataset.missing", NULL, "column \"%s\": %lld missing values become %s", c->name, (long long)c->missing,
+        findings_add(t->f, FINDING_WARNED, "dataset.missing", NULL,
+                     "column \"%s\": %lld missing values become %s", c->name, (long long)c->missing,
                      c->texts ? "no category" : "the column's mean");
     if (c->texts == 0 && c->numbers > 0) {
         c->role = COLUMN_NUMBER;
         if (c->min == c->max)
-            findings_add(t->f, FINDING_WARNED, "dataset.columns", NULL, "column \"%s\" has the same value in every row", c->name);
+            findings_add(t->f, FINDING_WARNED, "dataset.columns", NULL,
+                         "column \"%s\" has the same value in every row", c->name);
         return 0;
     }
     c->role = COLUMN_CATEGORY;
     if (c->values.full || c->texts == 0) {
         c->role = COLUMN_DROPPED;
-        struct finding *it = findings_add(t->f, FINDING_WARNED, "dataset.columns", NULL,
-                                          c->texts ? "column \"%s\" is left out: it has more than %d different texts" : "column \"%s\" is left out: it has no values",
-                                          c->name, CSV_CATEGORIES_MAX);
+        struct finding *it =
+            findings_add(t->f, FINDING_WARNED, "dataset.columns", NULL,
+                         c->texts ? "column \"%s\" is left out: it has more than %d different texts"
+                                  : "column \"%s\" is left out: it has no values",
+                         c->name, CSV_CATEGORIES_MAX);
         it->hint = xstrdup("remove the column from the file, or turn it into numbers or fewer categories");
         return 0;
     }
@@ -299,7 +319,8 @@ static bool looks_like_classes(const struct column *c)
 {
     if (c->texts)
         return true;
-    return c->integers == c->numbers && !c->values.full && c->values.count <= 32 && c->numbers >= 5 * (int64_t)c->values.count;
+    return c->integers == c->numbers && !c->values.full && c->values.count <= 32 &&
+           c->numbers >= 5 * (int64_t)c->values.count;
 }
 
 static int decide_target(struct table *t, int64_t rows)
@@ -310,24 +331,29 @@ static int decide_target(struct table *t, int64_t rows)
     bool classes = stated ? !strcmp(type, "classification") : looks_like_classes(c);
     c->role = COLUMN_TARGET;
     if (c->missing)
-        findings_add(t->f, FINDING_WARNED, "dataset.missing", NULL, "%lld rows have no target (column \"%s\") and are left out", (long long)c->missing,
+        findings_add(t->f, FINDING_WARNED, "dataset.missing", NULL,
+                     "%lld rows have no target (column \"%s\") and are left out", (long long)c->missing,
                      c->name);
     if (rows < 2)
         return fail(t, "dataset.content", "only %lld rows have a target", (long long)rows);
     if (c->texts && (!classes || column_is_stained(c)))
-        return fail(t, "dataset.target", "line %lld: the target \"%.60s\" is not a number (column \"%s\")", (long long)c->odd.line, c->odd.text, c->name);
+        return fail(t, "dataset.target", "line %lld: the target \"%.60s\" is not a number (column \"%s\")",
+                    (long long)c->odd.line, c->odd.text, c->name);
     t->info->target = classes ? TARGET_CLASS : TARGET_VALUE;
     if (!classes) {
         t->info->target_width = 1;
         return 0;
     }
     if (c->values.full)
-        return fail(t, "dataset.target", "column \"%s\" has more than %d different values: too many classes", c->name, CSV_CLASSES_MAX);
+        return fail(t, "dataset.target", "column \"%s\" has more than %d different values: too many classes",
+                    c->name, CSV_CLASSES_MAX);
     if (c->values.count < 2)
-        return fail(t, "dataset.target", "column \"%s\" has one value only: there is nothing to tell apart", c->name);
+        return fail(t, "dataset.target", "column \"%s\" has one value only: there is nothing to tell apart",
+                    c->name);
     if (!stated && !c->texts) {
         struct finding *it = findings_add(t->f, FINDING_WARNED, "dataset.target", NULL,
-                                          "column \"%s\" has %d different integers: taken as classes", c->name, c->values.count);
+                                          "column \"%s\" has %d different integers: taken as classes",
+                                          c->name, c->values.count);
         it->hint = xstrdup("for regression say so in the metadata: {\"task_type\": \"regression\"}");
     }
     text_set_sort(&c->values);
@@ -433,7 +459,8 @@ static int write_row(struct table *t, const struct table_file *file, char *const
     if (csv_cell_kind(cells[t->target], &v) == CELL_MISSING)
         return 0;
     int split = t->divided ? divide_split(&t->divide, t->ordinal) : file->split;
-    if (t->ordinal++ >= t->info->samples[0] + t->info->samples[1] || t->written[split]++ >= t->info->samples[split])
+    if (t->ordinal++ >= t->info->samples[0] + t->info->samples[1] ||
+        t->written[split]++ >= t->info->samples[split])
         return fail(t, "dataset.files", "%s changed while it was read", file->name);
     for (int i = 0; i < t->column_count; i++)
         if (i != t->target)
@@ -464,7 +491,8 @@ static int write_file(void *arg, const char *name, struct stream *s)
     char **cells = xcalloc((size_t)t->column_count, sizeof(*cells));
     int rc, done = 0;
     csv_reader_init(&r, s, file->delimiter);
-    /* The order of rows is that of the file: in the first walk only the statistics were taken out of order. */
+    /* The order of rows is that of the file: in the first walk only the statistics were taken out of order.
+     */
     bool skip = file->header;
     while ((rc = csv_next(&r, &err)) > 0 && !done) {
         if (skip)
@@ -511,7 +539,8 @@ static int write_table(struct table *t, const char *path, const char *pack_path)
     int rc = source_walk(path, t->o->max_bytes, write_file, t, &quiet);
     findings_free(&quiet);
     if (rc)
-        return findings_failed(loud) ? -1 : fail(t, "dataset.files", "the files changed while they were read");
+        return findings_failed(loud) ? -1
+                                     : fail(t, "dataset.files", "the files changed while they were read");
     if (t->written[0] != t->info->samples[0] || t->written[1] != t->info->samples[1])
         return fail(t, "dataset.files", "the files changed while they were read");
     keep_statistics(t);
@@ -524,7 +553,8 @@ static int check_table(struct table *t)
 {
     int rc = 0;
     if (t->mistakes > MAX_MISTAKES)
-        fail(t, "dataset.values", "%lld more rows have mistakes; the first %d are listed", (long long)(t->mistakes - MAX_MISTAKES), MAX_MISTAKES);
+        fail(t, "dataset.values", "%lld more rows have mistakes; the first %d are listed",
+             (long long)(t->mistakes - MAX_MISTAKES), MAX_MISTAKES);
     if (!t->columns)
         return fail(t, "dataset.content", "there is no table in it");
     snprintf(t->info->format, sizeof(t->info->format), "csv");
@@ -536,7 +566,8 @@ static int check_table(struct table *t)
     return rc || t->mistakes ? -1 : 0;
 }
 
-int csv_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f, struct dataset_info *info)
+int csv_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+             struct dataset_info *info)
 {
     struct table *t = xcalloc(1, sizeof(*t));
     *t = (struct table){.f = f, .o = o, .info = info};

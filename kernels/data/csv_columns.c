@@ -111,7 +111,8 @@ static int by_text(const void *a, const void *b)
 
 static int by_value(const void *a, const void *b)
 {
-    double x = strtod(((const struct counted *)a)->text, NULL), y = strtod(((const struct counted *)b)->text, NULL);
+    double x = strtod(((const struct counted *)a)->text, NULL),
+           y = strtod(((const struct counted *)b)->text, NULL);
     return x < y ? -1 : x > y ? 1 : by_text(a, b);
 }
 

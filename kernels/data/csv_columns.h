@@ -1,5 +1,5 @@
-/* csv_columns: what the first walk over a CSV learns of each column. Memory is bounded: a column remembers at most so many
- * different texts. Private to data/. */
+/* csv_columns: what the first walk over a CSV learns of each column. Memory is bounded: a column remembers at
+ * most so many different texts. Private to data/. */
 #ifndef KERNELS_DATA_CSV_COLUMNS_H
 #define KERNELS_DATA_CSV_COLUMNS_H
 
@@ -43,7 +43,7 @@ struct column {
     struct {
         int64_t line;
         char *text;
-    } odd; /* the first text, for when nearly all are numbers */
+    } odd;       /* the first text, for when nearly all are numbers */
     int feature; /* first of its features in the pack */
 };
 void column_init(struct column *c, bool is_target);

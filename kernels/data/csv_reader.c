@@ -46,7 +46,8 @@ static int look(struct csv_reader *r, struct err *err)
 static int begin_cell(struct csv_reader *r, struct err *err)
 {
     if (r->count == CSV_COLUMNS_MAX)
-        return err_set(err, ERR_TOO_LARGE, "line %lld has more than %d cells", (long long)r->line, CSV_COLUMNS_MAX);
+        return err_set(err, ERR_TOO_LARGE, "line %lld has more than %d cells", (long long)r->line,
+                       CSV_COLUMNS_MAX);
     r->cells = vec_grow(r->cells, &r->cell_cap, (size_t)r->count + 1, sizeof(*r->cells));
     r->cells[r->count++] = r->row.len;
     return 0;
@@ -55,10 +56,12 @@ static int begin_cell(struct csv_reader *r, struct err *err)
 static int put(struct csv_reader *r, int c, struct err *err)
 {
     if (r->row.len >= CSV_ROW_MAX)
-        return err_set(err, ERR_TOO_LARGE, "line %lld begins a row of more than %d bytes (a quote that is never closed?)", (long long)r->line,
-                       CSV_ROW_MAX);
+        return err_set(err, ERR_TOO_LARGE,
+                       "line %lld begins a row of more than %d bytes (a quote that is never closed?)",
+                       (long long)r->line, CSV_ROW_MAX);
     if (c == 0)
-        return err_set(err, ERR_INVALID, "line %lld holds a NUL byte: this is not text", (long long)r->next_line);
+        return err_set(err, ERR_INVALID, "line %lld holds a NUL byte: this is not text",
+                       (long long)r->next_line);
     buf_putc(&r->row, (char)c);
     return 0;
 }
@@ -71,7 +74,8 @@ static int quoted(struct csv_reader *r, struct err *err)
         if (c == -2)
             return -1;
         if (c == -1)
-            return err_set(err, ERR_INVALID, "the quote opened in line %lld is never closed", (long long)r->line);
+            return err_set(err, ERR_INVALID, "the quote opened in line %lld is never closed",
+                           (long long)r->line);
         r->at++;
         if (c == '"') {
             c = look(r, err);

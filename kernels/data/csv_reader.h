@@ -1,4 +1,5 @@
-/* csv_reader: rows of a CSV (RFC 4180: quotes, doubled quotes, line breaks in quotes) out of a stream; one row in memory. */
+/* csv_reader: rows of a CSV (RFC 4180: quotes, doubled quotes, line breaks in quotes) out of a stream; one
+ * row in memory. */
 #ifndef KERNELS_DATA_CSV_READER_H
 #define KERNELS_DATA_CSV_READER_H
 
@@ -16,8 +17,8 @@ struct csv_reader {
     uint8_t *in; /* read but not looked at */
     size_t at, end;
     bool ended;
-    struct buf row;  /* the cells, each NUL-ended */
-    size_t *cells;   /* where each begins */
+    struct buf row; /* the cells, each NUL-ended */
+    size_t *cells;  /* where each begins */
     size_t cell_cap;
     int count;
 };

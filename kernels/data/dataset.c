@@ -1,5 +1,5 @@
-/* Opening packs, and deciding what reads a user's files. A pack may have been uploaded by anyone: nothing in its header is
- * used before it was bounded by the size of the file. */
+/* Opening packs, and deciding what reads a user's files. A pack may have been uploaded by anyone: nothing in
+ * its header is used before it was bounded by the size of the file. */
 #include "kernels/data/dataset.h"
 
 #include <errno.h>
@@ -44,8 +44,8 @@ struct mapped {
 static bool array_fits(const struct mapped *m, int64_t at, int64_t count, int64_t each)
 {
     int64_t size;
-    return at >= PACK_ALIGN && at % PACK_ALIGN == 0 && count >= 0 && each >= 0 && !__builtin_mul_overflow(count, each, &size) &&
-           at <= m->bytes && size <= m->bytes - at;
+    return at >= PACK_ALIGN && at % PACK_ALIGN == 0 && count >= 0 && each >= 0 &&
+           !__builtin_mul_overflow(count, each, &size) && at <= m->bytes && size <= m->bytes - at;
 }
 
 static int read_shape(const struct mapped *m, struct dataset_info *info, struct err *err)
@@ -85,7 +85,8 @@ static int read_arrays(const struct mapped *m, struct dataset *d, struct err *er
         const int32_t *classes = d->targets[s];
         for (int64_t i = 0; h->target == TARGET_CLASS && i < h->samples[s]; i++)
             if (classes[i] < 0 || classes[i] >= (int32_t)h->classes)
-                return err_set(err, ERR_INVALID, "sample %lld has class %d of %u", (long long)i, classes[i], h->classes);
+                return err_set(err, ERR_INVALID, "sample %lld has class %d of %u", (long long)i, classes[i],
+                               h->classes);
     }
     return 0;
 }
@@ -104,11 +105,14 @@ static char **take_strings(const char **p, const char *end, uint32_t count)
 static int read_names(const struct mapped *m, struct dataset_info *info, struct err *err)
 {
     const struct pack_header *h = m->h;
-    if (!array_fits(m, h->strings_at, h->strings_bytes, 1) || h->strings_bytes > PACK_MAX_STRINGS || h->column_count > PACK_MAX_COLUMNS)
+    if (!array_fits(m, h->strings_at, h->strings_bytes, 1) || h->strings_bytes > PACK_MAX_STRINGS ||
+        h->column_count > PACK_MAX_COLUMNS)
         return err_set(err, ERR_INVALID, "the names reach beyond the end of the file");
     if (h->column_count && h->column_count != (uint64_t)shape_elements(&info->feature_shape))
-        return err_set(err, ERR_INVALID, "%u column names for %lld features", h->column_count, (long long)shape_elements(&info->feature_shape));
-    if (h->has_stats && (!h->column_count || !array_fits(m, h->stats_at, 2 * (int64_t)h->column_count, sizeof(float))))
+        return err_set(err, ERR_INVALID, "%u column names for %lld features", h->column_count,
+                       (long long)shape_elements(&info->feature_shape));
+    if (h->has_stats &&
+        (!h->column_count || !array_fits(m, h->stats_at, 2 * (int64_t)h->column_count, sizeof(float))))
         return err_set(err, ERR_INVALID, "the statistics reach beyond the end of the file");
     const char *p = m->map + h->strings_at, *end = p + h->strings_bytes;
     if (h->has_class_names)
@@ -146,7 +150,9 @@ static int check_digest(const struct mapped *m, struct err *err)
     sha256_update(&s, &h, sizeof(h));
     sha256_update(&s, m->map + sizeof(h), (size_t)m->bytes - sizeof(h));
     sha256_hex(&s, digest);
-    return memcmp(digest, m->h->digest, 64) ? err_set(err, ERR_INVALID, "the checksum does not match: the file is damaged") : 0;
+    return memcmp(digest, m->h->digest, 64)
+               ? err_set(err, ERR_INVALID, "the checksum does not match: the file is damaged")
+               : 0;
 }
 
 static struct dataset *open_pack(int fd, const char *path, int64_t bytes, bool verify, struct err *err)
@@ -161,9 +167,11 @@ static struct dataset *open_pack(int fd, const char *path, int64_t bytes, bool v
     d->map = map;
     d->map_bytes = (size_t)bytes;
     struct mapped m = {map, bytes, map};
-    int rc = m.h->version != PACK_VERSION ? err_set(err, ERR_UNSUPPORTED, "pack version %u, expected %d", m.h->version, PACK_VERSION)
-             : m.h->file_bytes != bytes   ? err_set(err, ERR_INVALID, "it has %lld bytes, its header says %lld", (long long)bytes, (long long)m.h->file_bytes)
-                                          : 0;
+    int rc = m.h->version != PACK_VERSION
+                 ? err_set(err, ERR_UNSUPPORTED, "pack version %u, expected %d", m.h->version, PACK_VERSION)
+             : m.h->file_bytes != bytes ? err_set(err, ERR_INVALID, "it has %lld bytes, its header says %lld",
+                                                  (long long)bytes, (long long)m.h->file_bytes)
+                                        : 0;
     if (!rc)
         rc = read_shape(&m, &d->info, err);
     if (!rc)
@@ -215,7 +223,8 @@ struct dataset *dataset_open(const char *path, bool verify, struct err *err)
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st)) {
-        err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open dataset %s: %s", path, strerror(errno));
+        err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open dataset %s: %s", path,
+                strerror(errno));
         if (fd >= 0)
             close(fd);
         return NULL;
@@ -246,7 +255,8 @@ void dataset_close(struct dataset *d)
 
 static const struct reader {
     const char *format;
-    int (*pack)(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f, struct dataset_info *info);
+    int (*pack)(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+                struct dataset_info *info);
 } readers[] = {{"idx", idx_pack}, {"csv", csv_pack}};
 
 /* What the first file that says something is. */
@@ -261,10 +271,21 @@ static const struct {
     size_t n;
     const char *what;
 } foreign[] = {
-    {"PK\003\004", 4, "a zip archive"},       {"\x93NUMPY", 6, "a NumPy file"},       {"\x89PNG", 4, "a PNG image"},
-    {"\xff\xd8\xff", 3, "a JPEG image"},       {"%PDF", 4, "a PDF file"},              {"\x89HDF", 4, "an HDF5 file"},
-    {"PAR1", 4, "a Parquet file"},             {"\x7f" "ELF", 4, "a program"},          {"SQLite format", 13, "an SQLite database"},
-    {"BZh", 3, "a bzip2 file"},                {"\xfd" "7zXZ", 5, "an xz file"},
+    {"PK\003\004", 4, "a zip archive"},
+    {"\x93NUMPY", 6, "a NumPy file"},
+    {"\x89PNG", 4, "a PNG image"},
+    {"\xff\xd8\xff", 3, "a JPEG image"},
+    {"%PDF", 4, "a PDF file"},
+    {"\x89HDF", 4, "an HDF5 file"},
+    {"PAR1", 4, "a Parquet file"},
+    {"\x7f"
+     "ELF",
+     4, "a program"},
+    {"SQLite format", 13, "an SQLite database"},
+    {"BZh", 3, "a bzip2 file"},
+    {"\xfd"
+     "7zXZ",
+     5, "an xz file"},
 };
 
 static int look_at(void *arg, const char *name, struct stream *s)
@@ -294,14 +315,18 @@ static int no_format(const char *path, const struct look *l, struct findings *f)
 {
     struct finding *it;
     if (l->refused)
-        it = findings_add(f, FINDING_FAILED, "dataset.format", NULL, "%s is %s, which is not read", l->refused, l->refusal);
+        it = findings_add(f, FINDING_FAILED, "dataset.format", NULL, "%s is %s, which is not read",
+                          l->refused, l->refusal);
     else
-        it = findings_add(f, FINDING_FAILED, "dataset.format", NULL, "%s holds no dataset in a known format", path);
-    it->hint = xstrdup("give IDX files (as MNIST's), CSV or TSV; several files as one tar; gzip or zstd around them is fine");
+        it = findings_add(f, FINDING_FAILED, "dataset.format", NULL, "%s holds no dataset in a known format",
+                          path);
+    it->hint = xstrdup("give IDX files (as MNIST's), CSV or TSV; several files as one tar; gzip or zstd "
+                       "around them is fine");
     return -1;
 }
 
-int dataset_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f, struct dataset_info *info)
+int dataset_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+                 struct dataset_info *info)
 {
     struct look l = {.format = o->format};
     struct findings looking = {0};
@@ -317,9 +342,11 @@ int dataset_pack(const char *path, const struct dataset_options *o, const char *
         rc = r->pack(path, o, pack_path, f, info);
     } else if (findings_failed(&looking)) {
         for (size_t i = 0; i < looking.count; i++)
-            findings_add(f, looking.items[i].status, looking.items[i].check, NULL, "%s", looking.items[i].message);
+            findings_add(f, looking.items[i].status, looking.items[i].check, NULL, "%s",
+                         looking.items[i].message);
     } else if (o->format) {
-        struct finding *it = findings_add(f, FINDING_FAILED, "dataset.format", "/format", "there is no dataset format \"%.40s\"", o->format);
+        struct finding *it = findings_add(f, FINDING_FAILED, "dataset.format", "/format",
+                                          "there is no dataset format \"%.40s\"", o->format);
         it->hint = xstrdup("formats are: idx, csv");
     } else {
         no_format(path, &l, f);

@@ -1,8 +1,8 @@
 /* dataset: the packed form of a dataset, mapped read-only, and its making. (File layout: pack.h)
  *
- * A dataset has splits ("train", "test"; a single-split file is divided by a seeded fraction when packed), and per
- * sample one feature tensor and one target. Readers of user formats (idx.c, csv.c, archive.c) turn bytes into a pack;
- * everything after that reads the pack.
+ * A dataset has splits ("train", "test"; a single-split file is divided by a seeded fraction when packed),
+ * and per sample one feature tensor and one target. Readers of user formats (idx.c, csv.c, archive.c) turn
+ * bytes into a pack; everything after that reads the pack.
  */
 #ifndef KERNELS_DATA_DATASET_H
 #define KERNELS_DATA_DATASET_H
@@ -22,16 +22,16 @@ struct dataset_info {
     struct shape feature_shape;
     enum dtype feature_dtype; /* uint8 for images, float32 for tables */
     enum target_kind target;
-    int classes;       /* TARGET_CLASS */
-    int target_width;  /* TARGET_VALUE */
+    int classes;      /* TARGET_CLASS */
+    int target_width; /* TARGET_VALUE */
     int64_t samples[SPLIT_COUNT];
     char **class_names; /* classes entries, or NULL */
     char **columns;     /* CSV: feature column names (of a one-hot category "colour=red"), or NULL */
     int column_count;
-    char *target_name;  /* CSV: the target column's name, or NULL */
-    /* CSV: mean and standard deviation of each feature column over the train split; the pack holds raw values and the loader
-     * gives (x - mean) / std. Categories have mean 0, std 1, and so has every column when standardise was switched off; NULL for
-     * other formats. Whoever keeps weights keeps these with them. */
+    char *target_name; /* CSV: the target column's name, or NULL */
+    /* CSV: mean and standard deviation of each feature column over the train split; the pack holds raw values
+     * and the loader gives (x - mean) / std. Categories have mean 0, std 1, and so has every column when
+     * standardise was switched off; NULL for other formats. Whoever keeps weights keeps these with them. */
     float *column_mean, *column_std;
     char digest[65]; /* SHA-256 of the packed content */
 };
@@ -46,32 +46,33 @@ struct dataset {
 
 /* Options for packing, from the upload's metadata object; all may be left zero. */
 struct dataset_options {
-    const char *format;      /* NULL: by content */
-    const char *target;      /* CSV: column name, or number from 0, or negative from the end; NULL: last */
-    const char *task_type;   /* "classification" | "regression" | NULL: by the target column */
-    double test_fraction;    /* 0: 0.2 where the files have no split of their own */
-    uint64_t seed;           /* of that split */
-    int header;              /* CSV: first row is names: 1 yes, -1 no, 0 by content */
-    bool no_standardise;     /* CSV: give numbers as they are */
-    int64_t max_bytes;       /* most bytes of content to accept, unpacked; 0: 64 GiB */
+    const char *format;    /* NULL: by content */
+    const char *target;    /* CSV: column name, or number from 0, or negative from the end; NULL: last */
+    const char *task_type; /* "classification" | "regression" | NULL: by the target column */
+    double test_fraction;  /* 0: 0.2 where the files have no split of their own */
+    uint64_t seed;         /* of that split */
+    int header;            /* CSV: first row is names: 1 yes, -1 no, 0 by content */
+    bool no_standardise;   /* CSV: give numbers as they are */
+    int64_t max_bytes;     /* most bytes of content to accept, unpacked; 0: 64 GiB */
 };
 
-/* Read the file(s) in user format at path (a file, a tar of files, or a folder), check them, write the pack to pack_path
- * (NULL: check only). -1 when a finding failed; the findings say where (file, row, column, byte). Streams; memory
- * does not grow with the file. */
+/* Read the file(s) in user format at path (a file, a tar of files, or a folder), check them, write the pack
+ * to pack_path (NULL: check only). -1 when a finding failed; the findings say where (file, row, column,
+ * byte). Streams; memory does not grow with the file. */
 int dataset_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
                  struct dataset_info *info);
 void dataset_info_free(struct dataset_info *info);
 void dataset_info_write_json(const struct dataset_info *info, struct buf *out);
 
-/* Map a pack (checks magic, version, sizes; whole checksum when verify is true). A path in user format is packed to a
- * temporary first. */
+/* Map a pack (checks magic, version, sizes; whole checksum when verify is true). A path in user format is
+ * packed to a temporary first. */
 struct dataset *dataset_open(const char *path, bool verify, struct err *err);
 void dataset_close(struct dataset *d);
 
-/* {"samples": [{"split","index","class","label" or "target", and "image" (base64 of 8-bit grey or RGB pixels),"width","height",
- * "channels", or "values"}], "classes": [{"name","count","train","test"}], "columns": [{"name","type","min","max","mean"}]}: what the
- * console shows; of the train split's first samples. */
+/* {"samples": [{"split","index","class","label" or "target", and "image" (base64 of 8-bit grey or RGB
+ * pixels),"width","height", "channels", or "values"}], "classes": [{"name","count","train","test"}],
+ * "columns": [{"name","type","min","max","mean"}]}: what the console shows; of the train split's first
+ * samples. */
 int dataset_preview_json(const struct dataset *d, int samples, struct buf *out, struct err *err);
 
 #endif

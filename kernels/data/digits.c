@@ -1,5 +1,5 @@
-/* Draws digits: an outline is bent a little, its curves are cut into short lines, the lines are turned, sheared, scaled and
- * moved, and every pixel is inked by its distance to them. */
+/* Draws digits: an outline is bent a little, its curves are cut into short lines, the lines are turned,
+ * sheared, scaled and moved, and every pixel is inked by its distance to them. */
 #include "kernels/data/digits.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "kernels/verify/verify.h"
 
-#define CUTS  8 /* lines a curve's part is cut into */
+#define CUTS       8 /* lines a curve's part is cut into */
 #define LINES_MOST (DIGIT_STROKES * 14 * CUTS)
 
 /* ---- chance ---- */
@@ -61,7 +61,8 @@ static void add_line(struct drawing *d, const float a[2], const float b[2])
 }
 
 /* Catmull-Rom between b and c; a and e are the neighbours. */
-static void curve_at(const float a[2], const float b[2], const float c[2], const float e[2], float t, float out[2])
+static void curve_at(const float a[2], const float b[2], const float c[2], const float e[2], float t,
+                     float out[2])
 {
     for (int k = 0; k < 2; k++)
         out[k] = 0.5f * (2 * b[k] + (c[k] - a[k]) * t + (2 * a[k] - 5 * b[k] + 4 * c[k] - e[k]) * t * t +
@@ -76,7 +77,8 @@ static void add_stroke(struct drawing *d, const struct stroke *s, struct chance 
         at[i][1] = s->at[i][1] + 0.022f * normal(c);
     }
     /* Strokes that begin or end together still do. */
-    if (s->smooth && s->points > 3 && s->at[0][0] == s->at[s->points - 1][0] && s->at[0][1] == s->at[s->points - 1][1])
+    if (s->smooth && s->points > 3 && s->at[0][0] == s->at[s->points - 1][0] &&
+        s->at[0][1] == s->at[s->points - 1][1])
         memcpy(at[s->points - 1], at[0], sizeof(at[0]));
     for (int i = 0; i + 1 < s->points; i++) {
         if (!s->smooth) {
@@ -143,7 +145,8 @@ void digit_draw(int digit, uint64_t seed, uint64_t index, uint8_t out[DIGIT_SIZE
     for (int i = 0; i < DIGIT_STROKES && o->strokes[i].points; i++)
         add_stroke(&d, &o->strokes[i], &c);
     place(&d, &c);
-    float half = uniform(&c, 0.75f, 1.75f), soft = uniform(&c, 0.7f, 1.2f), strength = uniform(&c, 0.75f, 1.0f);
+    float half = uniform(&c, 0.75f, 1.75f), soft = uniform(&c, 0.7f, 1.2f),
+          strength = uniform(&c, 0.75f, 1.0f);
     float noise = uniform(&c, 0.0f, 0.07f), ink[DIGIT_SIZE * DIGIT_SIZE];
     for (int i = 0; i < DIGIT_SIZE * DIGIT_SIZE; i++)
         ink[i] = 1e9f;
@@ -151,7 +154,10 @@ void digit_draw(int digit, uint64_t seed, uint64_t index, uint8_t out[DIGIT_SIZE
         ink_line(&d.lines[i], half + soft + 1, ink);
     for (int i = 0; i < DIGIT_SIZE * DIGIT_SIZE; i++) {
         float v = 0.5f + (half - ink[i]) / (2 * soft) * 1.4f;
-        v = strength * (v < 0 ? 0 : v > 1 ? 1 : v) + noise * (uniform(&c, 0, 1) + uniform(&c, 0, 1) - (v > 0.5f ? 1 : 0.6f));
+        v = strength * (v < 0   ? 0
+                        : v > 1 ? 1
+                                : v) +
+            noise * (uniform(&c, 0, 1) + uniform(&c, 0, 1) - (v > 0.5f ? 1 : 0.6f));
         out[i] = (uint8_t)(255 * (v < 0 ? 0 : v > 1 ? 1 : v) + 0.5f);
     }
 }
@@ -210,7 +216,8 @@ static void big_endian(uint8_t *out, uint32_t v)
     out[3] = (uint8_t)v;
 }
 
-static int write_samples(struct out_file *images, struct out_file *labels, int64_t count, uint64_t first, uint64_t seed, struct err *err)
+static int write_samples(struct out_file *images, struct out_file *labels, int64_t count, uint64_t first,
+                         uint64_t seed, struct err *err)
 {
     uint8_t h[16] = {0, 0, 8, 3}, pixels[DIGIT_SIZE * DIGIT_SIZE];
     struct chance c = {.state = seed ^ (first + 1)};

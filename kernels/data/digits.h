@@ -1,5 +1,5 @@
-/* digits: the project's own sample dataset: the ten digits, drawn from stroke outlines with varying shape, slant, size,
- * place, pen width and noise, 28x28, as IDX files with MNIST's names. */
+/* digits: the project's own sample dataset: the ten digits, drawn from stroke outlines with varying shape,
+ * slant, size, place, pen width and noise, 28x28, as IDX files with MNIST's names. */
 #ifndef KERNELS_DATA_DIGITS_H
 #define KERNELS_DATA_DIGITS_H
 
@@ -11,14 +11,15 @@
 /* One image; the same (seed, index) gives the same one. */
 void digit_draw(int digit, uint64_t seed, uint64_t index, uint8_t out[DIGIT_SIZE * DIGIT_SIZE]);
 
-/* Write {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz into folder (made if absent; without zlib not compressed). */
+/* Write {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz into folder (made if absent; without zlib not
+ * compressed). */
 int digits_write(const char *folder, int64_t train, int64_t test, uint64_t seed, struct err *err);
 
 /* ---- digits_strokes.c: the outlines ---- */
 
 struct stroke {
-    int points;    /* 0 ends the digit */
-    int smooth;    /* a curve through the points, or straight lines */
+    int points;      /* 0 ends the digit */
+    int smooth;      /* a curve through the points, or straight lines */
     float at[14][2]; /* x, y in the unit box, y down */
 };
 

@@ -1,8 +1,9 @@
 /* IDX, the format of MNIST: 00 00 TYPE RANK, the dimensions (32-bit big-endian), the data (big-endian).
  *
- * A dataset is a file of images (rank 2 to 4) and a file of labels (rank 1) for each split. The magic says which is
- * images and which labels, the names say train or test (train-*, t10k-*, test-*); one undivided pair is divided by a seeded
- * fraction. Two walks: the first reads headers and checks that everything fits together, the second copies. */
+ * A dataset is a file of images (rank 2 to 4) and a file of labels (rank 1) for each split. The magic says
+ * which is images and which labels, the names say train or test (train-*, t10k-*, test-*); one undivided pair
+ * is divided by a seeded fraction. Two walks: the first reads headers and checks that everything fits
+ * together, the second copies. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ struct idx {
     const struct dataset_options *o;
     struct idx_file files[MAX_FILES];
     int count;
-    bool divided;       /* by us */
+    bool divided; /* by us */
     struct divide divide;
     struct pack_writer *w;
     struct dataset_info *info;
@@ -83,11 +84,13 @@ static int read_header(struct idx *x, const char *name, struct stream *s, struct
     uint8_t h[4 + 4 * 4];
     struct err err = {0};
     ssize_t n = stream_read(s, h, 4, &err);
-    *file = (struct idx_file){.split = split_of_name(name), .type = h[2], .rank = h[3], .width = n == 4 ? type_width(h[2]) : 0};
+    *file = (struct idx_file){
+        .split = split_of_name(name), .type = h[2], .rank = h[3], .width = n == 4 ? type_width(h[2]) : 0};
     if (n < 0)
         return fail(x, "dataset.files", "%s: %s", name, err.text);
     if (file->rank > 4)
-        return fail(x, "dataset.content", "%s: rank %d; images have 2 to 4 dimensions, labels 1", name, file->rank);
+        return fail(x, "dataset.content", "%s: rank %d; images have 2 to 4 dimensions, labels 1", name,
+                    file->rank);
     ssize_t want = 4 * file->rank;
     if (stream_read(s, h + 4, (size_t)want, &err) != want)
         return fail(x, "dataset.content", "%s: it ends inside its header of %zd bytes", name, want + 4);
@@ -120,14 +123,16 @@ static int plan_file(void *arg, const char *name, struct stream *s)
     if (stream_peek(s, &head, &err) < 0)
         return fail(x, "dataset.files", "%s: %s", name, err.text);
     if (!is_idx_stream(s)) {
-        struct finding *it = findings_add(x->f, FINDING_WARNED, "dataset.files", NULL, "%s: left out, it is no IDX file", name);
+        struct finding *it = findings_add(x->f, FINDING_WARNED, "dataset.files", NULL,
+                                          "%s: left out, it is no IDX file", name);
         it->hint = xstrdup("an IDX file begins with the bytes 00 00 08 01 (labels) or 00 00 08 03 (images)");
         return 0;
     }
     if (read_header(x, name, s, &file))
         return -1;
     if (x->count == MAX_FILES)
-        return fail(x, "dataset.files", "%s: a fifth IDX file; a dataset has images and labels, for train and test", name);
+        return fail(x, "dataset.files",
+                    "%s: a fifth IDX file; a dataset has images and labels, for train and test", name);
     file.name = xstrdup(name);
     x->files[x->count++] = file;
     return 0;
@@ -158,18 +163,23 @@ static int assign_splits(struct idx *x)
         if (x->divided)
             x->files[i].split = SPLIT_TRAIN;
         else if (unnamed && x->files[i].split < 0)
-            return fail(x, "dataset.files", "%s: its name says neither train nor test, and there are files of both", x->files[i].name);
+            return fail(x, "dataset.files",
+                        "%s: its name says neither train nor test, and there are files of both",
+                        x->files[i].name);
     }
     for (int i = 0; i < x->count; i++)
         for (int k = 0; k < i; k++)
             if (x->files[i].split == x->files[k].split && x->files[i].role == x->files[k].role)
-                return fail(x, "dataset.files", "%s and %s are both %s%s%s", x->files[k].name, x->files[i].name,
-                            x->divided ? "" : split_names[x->files[i].split], x->divided ? "" : " ", role_names[x->files[i].role]);
+                return fail(x, "dataset.files", "%s and %s are both %s%s%s", x->files[k].name,
+                            x->files[i].name, x->divided ? "" : split_names[x->files[i].split],
+                            x->divided ? "" : " ", role_names[x->files[i].role]);
     for (int s = 0; s < SPLIT_COUNT; s++)
         for (int r = 0; r < 2; r++)
             if (!find_file(x, s, r) && find_file(x, s, 1 - r)) {
-                fail(x, "dataset.files", "%s has no file of %s beside it", find_file(x, s, 1 - r)->name, role_names[r]);
-                x->f->items[x->f->count - 1].hint = xstrdup("put images and labels into one tar, or one folder, and name that");
+                fail(x, "dataset.files", "%s has no file of %s beside it", find_file(x, s, 1 - r)->name,
+                     role_names[r]);
+                x->f->items[x->f->count - 1].hint =
+                    xstrdup("put images and labels into one tar, or one folder, and name that");
                 return -1;
             }
     return x->count ? 0 : fail(x, "dataset.files", "there is no IDX file in it");
@@ -182,12 +192,14 @@ static int check_pair(struct idx *x, int split)
     if (!images)
         return 0;
     if (images->dim[0] != labels->dim[0])
-        return fail(x, "dataset.labels", "%s has %lld samples, %s has %lld labels", images->name, (long long)images->dim[0], labels->name,
-                    (long long)labels->dim[0]);
+        return fail(x, "dataset.labels", "%s has %lld samples, %s has %lld labels", images->name,
+                    (long long)images->dim[0], labels->name, (long long)labels->dim[0]);
     bool same = images->rank == first->rank && images->type == first->type;
     for (int i = 1; i < images->rank && same; i++)
         same = images->dim[i] == first->dim[i];
-    return same ? 0 : fail(x, "dataset.content", "%s and %s hold images of different sizes or types", first->name, images->name);
+    return same ? 0
+                : fail(x, "dataset.content", "%s and %s hold images of different sizes or types", first->name,
+                       images->name);
 }
 
 static void fill_info(struct idx *x)
@@ -242,7 +254,8 @@ static double number_at(const uint8_t *p, uint8_t type)
     }
 }
 
-static int put_image(struct idx *x, const struct idx_file *file, int split, int64_t sample, const uint8_t *raw, float *numbers)
+static int put_image(struct idx *x, const struct idx_file *file, int split, int64_t sample,
+                     const uint8_t *raw, float *numbers)
 {
     struct err err = {0};
     int rc;
@@ -253,27 +266,32 @@ static int put_image(struct idx *x, const struct idx_file *file, int split, int6
             double v = number_at(raw + i * file->width, file->type);
             numbers[i] = (float)v;
             if (!isfinite(numbers[i]))
-                return fail(x, "dataset.values", "%s: sample %lld holds a value that is not a finite float32 number (byte %lld)", file->name,
-                            (long long)sample, (long long)(4 + 4 * file->rank + (sample * file->numbers + i) * file->width));
+                return fail(x, "dataset.values",
+                            "%s: sample %lld holds a value that is not a finite float32 number (byte %lld)",
+                            file->name, (long long)sample,
+                            (long long)(4 + 4 * file->rank + (sample * file->numbers + i) * file->width));
         }
         rc = pack_write_features(x->w, split, numbers, (size_t)file->numbers * sizeof(float), &err);
     }
     return rc ? fail(x, "dataset.write", "%s", err.text) : 0;
 }
 
-static int put_label(struct idx *x, const struct idx_file *file, int split, int64_t sample, const uint8_t *raw)
+static int put_label(struct idx *x, const struct idx_file *file, int split, int64_t sample,
+                     const uint8_t *raw)
 {
     struct err err = {0};
     double v = number_at(raw, file->type);
     if (v < 0 || v >= PACK_MAX_CLASSES)
-        return fail(x, "dataset.labels", "%s: label %lld is %.0f (byte %lld); labels are 0 to %d", file->name, (long long)sample, v,
-                    (long long)(8 + sample * file->width), PACK_MAX_CLASSES - 1);
+        return fail(x, "dataset.labels", "%s: label %lld is %.0f (byte %lld); labels are 0 to %d", file->name,
+                    (long long)sample, v, (long long)(8 + sample * file->width), PACK_MAX_CLASSES - 1);
     int32_t label = (int32_t)v;
     if (split == SPLIT_TRAIN)
         x->class_counts[label]++;
     if (label > x->largest)
         x->largest = label;
-    return pack_write_targets(x->w, split, &label, sizeof(label), &err) ? fail(x, "dataset.write", "%s", err.text) : 0;
+    return pack_write_targets(x->w, split, &label, sizeof(label), &err)
+               ? fail(x, "dataset.write", "%s", err.text)
+               : 0;
 }
 
 static int copy_file(struct idx *x, const struct idx_file *file, struct stream *s)
@@ -282,26 +300,32 @@ static int copy_file(struct idx *x, const struct idx_file *file, struct stream *
     uint8_t *raw = xmalloc(each), waste;
     float *numbers = file->type == 0x08 ? NULL : xmalloc((size_t)file->numbers * sizeof(float));
     struct err err = {0};
-    int rc = stream_skip(s, 4 + 4 * file->rank, &err) ? fail(x, "dataset.files", "%s: %s", file->name, err.text) : 0;
+    int rc = stream_skip(s, 4 + 4 * file->rank, &err)
+                 ? fail(x, "dataset.files", "%s: %s", file->name, err.text)
+                 : 0;
     for (int64_t i = 0; i < file->dim[0] && !rc; i++) {
         ssize_t n = stream_read(s, raw, each, &err);
         int split = x->divided ? divide_split(&x->divide, i) : file->split;
         if (n < 0)
             rc = fail(x, "dataset.content", "%s: %s", file->name, err.text);
         else if ((size_t)n < each)
-            rc = fail(x, "dataset.content", "%s: it ends at byte %lld, in sample %lld; its header promises %lld samples (%lld bytes)",
-                      file->name, (long long)s->offset, (long long)i, (long long)file->dim[0],
-                      (long long)(4 + 4 * file->rank + file->dim[0] * (int64_t)each));
+            rc = fail(
+                x, "dataset.content",
+                "%s: it ends at byte %lld, in sample %lld; its header promises %lld samples (%lld bytes)",
+                file->name, (long long)s->offset, (long long)i, (long long)file->dim[0],
+                (long long)(4 + 4 * file->rank + file->dim[0] * (int64_t)each));
         else
-            rc = file->role == IMAGES ? put_image(x, file, split, i, raw, numbers) : put_label(x, file, split, i, raw);
+            rc = file->role == IMAGES ? put_image(x, file, split, i, raw, numbers)
+                                      : put_label(x, file, split, i, raw);
     }
     if (!rc) {
         ssize_t more = stream_read(s, &waste, 1, &err);
         if (more < 0)
             rc = fail(x, "dataset.content", "%s: %s", file->name, err.text);
         if (more > 0)
-            rc = fail(x, "dataset.content", "%s: more data follows after the %lld samples its header promises (byte %lld)", file->name,
-                      (long long)file->dim[0], (long long)s->offset - 1);
+            rc = fail(x, "dataset.content",
+                      "%s: more data follows after the %lld samples its header promises (byte %lld)",
+                      file->name, (long long)file->dim[0], (long long)s->offset - 1);
     }
     free(raw);
     free(numbers);
@@ -330,8 +354,9 @@ static void check_classes(struct idx *x)
     if (info->classes < 2)
         fail(x, "dataset.labels", "every label is 0: there is only one class");
     else if (empty)
-        findings_add(x->f, FINDING_WARNED, "dataset.labels", NULL, "%d of the %d classes (such as %d) have no training sample", empty,
-                     info->classes, an_empty);
+        findings_add(x->f, FINDING_WARNED, "dataset.labels", NULL,
+                     "%d of the %d classes (such as %d) have no training sample", empty, info->classes,
+                     an_empty);
     info->class_names = xcalloc((size_t)info->classes + 1, sizeof(char *));
     for (int i = 0; i < info->classes; i++)
         info->class_names[i] = xasprintf("%d", i);
@@ -355,7 +380,8 @@ static int pack_samples(struct idx *x, const char *path, const char *pack_path)
     return pack_writer_finish(w, x->info, &err) ? fail(x, "dataset.write", "%s", err.text) : 0;
 }
 
-int idx_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f, struct dataset_info *info)
+int idx_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+             struct dataset_info *info)
 {
     struct idx x = {.f = f, .o = o, .info = info};
     int rc = source_walk(path, o->max_bytes, plan_file, &x, f);
@@ -365,7 +391,8 @@ int idx_pack(const char *path, const struct dataset_options *o, const char *pack
         rc = check_pair(&x, s);
     if (!rc) {
         fill_info(&x);
-        rc = info->samples[SPLIT_TRAIN] < 1 ? fail(&x, "dataset.content", "there is no training sample") : pack_samples(&x, path, pack_path);
+        rc = info->samples[SPLIT_TRAIN] < 1 ? fail(&x, "dataset.content", "there is no training sample")
+                                            : pack_samples(&x, path, pack_path);
     }
     pack_writer_destroy(x.w);
     for (int i = 0; i < x.count; i++)

@@ -1,5 +1,6 @@
-/* The loader: one thread fills a ring of batches, the owner takes them. Features are copied (and standardised) out of the
- * map by the thread, so page faults of a dataset larger than memory happen there and not in the training step. */
+/* The loader: one thread fills a ring of batches, the owner takes them. Features are copied (and
+ * standardised) out of the map by the thread, so page faults of a dataset larger than memory happen there and
+ * not in the training step. */
 #include "kernels/data/loader.h"
 
 #include <pthread.h>
@@ -41,7 +42,8 @@ static void copy_features(const struct loader *l, int64_t sample, int64_t row, s
     float *to = (float *)b->features + row * l->elements;
     const float *values = (const void *)from;
     for (int64_t i = 0; i < l->elements; i++)
-        to[i] = info->feature_dtype == DTYPE_U8 ? (float)from[i] : (values[i] - info->column_mean[i]) / info->column_std[i];
+        to[i] = info->feature_dtype == DTYPE_U8 ? (float)from[i]
+                                                : (values[i] - info->column_mean[i]) / info->column_std[i];
 }
 
 static void copy_target(const struct loader *l, int64_t sample, int64_t row, struct loader_batch *b)
@@ -50,7 +52,8 @@ static void copy_target(const struct loader *l, int64_t sample, int64_t row, str
     if (b->classes)
         b->classes[row] = ((const int32_t *)l->d->targets[l->o.split])[sample];
     if (b->values)
-        memcpy(b->values + row * info->target_width, (const float *)l->d->targets[l->o.split] + sample * info->target_width,
+        memcpy(b->values + row * info->target_width,
+               (const float *)l->d->targets[l->o.split] + sample * info->target_width,
                (size_t)info->target_width * sizeof(float));
 }
 
@@ -75,7 +78,8 @@ static void make_batch(const struct loader *l, int64_t epoch, int64_t index, str
         if (b->classes)
             b->classes[i] = -1;
         if (b->values)
-            memset(b->values + i * l->d->info.target_width, 0, (size_t)l->d->info.target_width * sizeof(float));
+            memset(b->values + i * l->d->info.target_width, 0,
+                   (size_t)l->d->info.target_width * sizeof(float));
     }
 }
 
@@ -133,9 +137,11 @@ static int check_options(const struct dataset *d, struct loader_options *o, stru
     if (o->ranks < 1)
         o->ranks = 1;
     if (o->split < 0 || o->split >= SPLIT_COUNT || d->info.samples[o->split] < 1)
-        return err_set(err, ERR_INVALID, "the dataset has no samples in the %s split", o->split == SPLIT_TEST ? "test" : "train");
+        return err_set(err, ERR_INVALID, "the dataset has no samples in the %s split",
+                       o->split == SPLIT_TEST ? "test" : "train");
     if (o->rank < 0 || o->rank >= o->ranks || o->batch < o->ranks)
-        return err_set(err, ERR_INVALID, "a batch of %lld cannot be split over %d ranks", (long long)o->batch, o->ranks);
+        return err_set(err, ERR_INVALID, "a batch of %lld cannot be split over %d ranks", (long long)o->batch,
+                       o->ranks);
     return 0;
 }
 
@@ -168,15 +174,17 @@ struct loader *loader_create(const struct dataset *d, const struct loader_option
     l->o = o;
     l->elements = shape_elements(&d->info.feature_shape);
     l->dtype = o.as_float ? DTYPE_F32 : d->info.feature_dtype;
-    l->per_epoch = o.drop_last && l->samples >= o.batch ? l->samples / o.batch : (l->samples + o.batch - 1) / o.batch;
+    l->per_epoch =
+        o.drop_last && l->samples >= o.batch ? l->samples / o.batch : (l->samples + o.batch - 1) / o.batch;
     l->capacity = (o.batch + o.ranks - 1) / o.ranks;
     int ahead = o.prefetch > 0 ? o.prefetch : 3;
     l->slots = (ahead < RING_MOST - 1 ? ahead : RING_MOST - 1) + 1;
     l->left = o.epochs > 0 ? o.epochs : -1;
     double bytes = (double)l->capacity * (double)l->elements * dtype_size(l->dtype) * l->slots;
     if (bytes > 64.0 * (1 << 30)) {
-        err_set(err, ERR_TOO_LARGE, "batches of %lld samples need %.0f GiB ahead of the training: make batch_size smaller", (long long)o.batch,
-                bytes / (1 << 30));
+        err_set(err, ERR_TOO_LARGE,
+                "batches of %lld samples need %.0f GiB ahead of the training: make batch_size smaller",
+                (long long)o.batch, bytes / (1 << 30));
         free(l);
         return NULL;
     }

@@ -1,5 +1,6 @@
-/* The keyed permutation of samples: a Feistel network over the smallest even number of bits that holds all positions,
- * walked again until it lands inside (under four rounds on average). Nothing is stored, every position stands alone. */
+/* The keyed permutation of samples: a Feistel network over the smallest even number of bits that holds all
+ * positions, walked again until it lands inside (under four rounds on average). Nothing is stored, every
+ * position stands alone. */
 #include <math.h>
 #include <string.h>
 
@@ -67,7 +68,8 @@ static bool has_word(const char *name, const char *word)
 
 int split_of_name(const char *name)
 {
-    if (has_word(name, "t10k") || has_word(name, "test") || has_word(name, "val") || has_word(name, "valid") || has_word(name, "validation"))
+    if (has_word(name, "t10k") || has_word(name, "test") || has_word(name, "val") ||
+        has_word(name, "valid") || has_word(name, "validation"))
         return SPLIT_TEST;
     return has_word(name, "train") || has_word(name, "training") ? SPLIT_TRAIN : -1;
 }

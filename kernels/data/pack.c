@@ -20,7 +20,9 @@ size_t dataset_feature_bytes(const struct dataset_info *info)
 
 size_t dataset_target_bytes(const struct dataset_info *info)
 {
-    return info->target == TARGET_CLASS ? 4 : info->target == TARGET_VALUE ? 4 * (size_t)info->target_width : 0;
+    return info->target == TARGET_CLASS   ? 4
+           : info->target == TARGET_VALUE ? 4 * (size_t)info->target_width
+                                          : 0;
 }
 
 /* One array being filled. */
@@ -72,12 +74,15 @@ static void lay_out(struct pack_writer *w, const struct dataset_info *info)
     h->target_width = (uint32_t)info->target_width;
     memcpy(h->format, info->format, sizeof(h->format));
     for (int s = 0; s < SPLIT_COUNT; s++) {
-        int64_t sizes[2] = {info->samples[s] * (int64_t)dataset_feature_bytes(info), info->samples[s] * (int64_t)dataset_target_bytes(info)};
+        int64_t sizes[2] = {info->samples[s] * (int64_t)dataset_feature_bytes(info),
+                            info->samples[s] * (int64_t)dataset_target_bytes(info)};
         h->samples[s] = info->samples[s];
         h->features_at[s] = at;
         h->targets_at[s] = align_up(at + sizes[0]);
-        w->region[s][0] = (struct region){.at = h->features_at[s], .end = at + sizes[0], .buffer = xmalloc(BUFFER)};
-        w->region[s][1] = (struct region){.at = h->targets_at[s], .end = h->targets_at[s] + sizes[1], .buffer = xmalloc(BUFFER)};
+        w->region[s][0] =
+            (struct region){.at = h->features_at[s], .end = at + sizes[0], .buffer = xmalloc(BUFFER)};
+        w->region[s][1] = (struct region){
+            .at = h->targets_at[s], .end = h->targets_at[s] + sizes[1], .buffer = xmalloc(BUFFER)};
         at = align_up(w->region[s][1].end);
     }
     h->stats_at = at;
@@ -178,8 +183,10 @@ static int write_tail(struct pack_writer *w, const struct dataset_info *info, st
     h->file_bytes = h->strings_at + h->strings_bytes;
     int rc = 0;
     if (n)
-        rc = write_at(w, info->column_mean, n, h->stats_at, err) || write_at(w, info->column_std, n, h->stats_at + (int64_t)n, err);
-    rc = rc || write_at(w, strings.data, strings.len, h->strings_at, err) || write_at(w, h, sizeof(*h), 0, err);
+        rc = write_at(w, info->column_mean, n, h->stats_at, err) ||
+             write_at(w, info->column_std, n, h->stats_at + (int64_t)n, err);
+    rc = rc || write_at(w, strings.data, strings.len, h->strings_at, err) ||
+         write_at(w, h, sizeof(*h), 0, err);
     buf_free(&strings);
     if (!rc && w->fd >= 0 && ftruncate(w->fd, h->file_bytes))
         return err_set(err, ERR_IO, "cannot write %s: %s", w->temporary, strerror(errno));

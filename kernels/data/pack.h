@@ -1,11 +1,11 @@
-/* pack: the one form in which datasets are trained on. A header of 4096 bytes, then arrays that each begin at a multiple
- * of 4096, so that a rank maps the file and reads at memory speed. Little-endian. Written to a temporary beside
- * the path, synced, renamed.
+/* pack: the one form in which datasets are trained on. A header of 4096 bytes, then arrays that each begin at
+ * a multiple of 4096, so that a rank maps the file and reads at memory speed. Little-endian. Written to a
+ * temporary beside the path, synced, renamed.
  *
  *     0       struct pack_header
- *     4096..  features of train, targets of train, features of test, targets of test  (row-major, samples first)
- *             column means, column deviations (float32)
- *             strings: class names, column names, target name, each NUL-ended
+ *     4096..  features of train, targets of train, features of test, targets of test  (row-major, samples
+ * first) column means, column deviations (float32) strings: class names, column names, target name, each
+ * NUL-ended
  */
 #ifndef KERNELS_DATA_PACK_H
 #define KERNELS_DATA_PACK_H
@@ -37,10 +37,11 @@ _Static_assert(sizeof(struct pack_header) == PACK_ALIGN, "the header fills its p
 /* Writes a pack as samples come; memory is four buffers. */
 struct pack_writer;
 
-/* info: shapes, kinds and the exact counts of both splits; names and statistics may come later. path NULL: count and check only.
- * NULL on error. */
+/* info: shapes, kinds and the exact counts of both splits; names and statistics may come later. path NULL:
+ * count and check only. NULL on error. */
 struct pack_writer *pack_writer_create(const char *path, const struct dataset_info *info, struct err *err);
-/* Append raw bytes to a split's features or targets; more than was promised is a bug of the caller (aborts). */
+/* Append raw bytes to a split's features or targets; more than was promised is a bug of the caller (aborts).
+ */
 int pack_write_features(struct pack_writer *w, int split, const void *p, size_t bytes, struct err *err);
 int pack_write_targets(struct pack_writer *w, int split, const void *p, size_t bytes, struct err *err);
 /* Everything was written: names, statistics, digest (into info), sync, rename. Destroys w in any case. */

@@ -37,7 +37,9 @@ void dataset_info_write_json(const struct dataset_info *info, struct buf *out)
     buf_puts(out, ",\"feature_shape\":[");
     for (int i = 0; i < info->feature_shape.rank; i++)
         buf_printf(out, "%s%lld", i ? "," : "", (long long)info->feature_shape.dim[i]);
-    buf_printf(out, "],\"feature_dtype\":\"%s\",\"target\":\"%s\",\"classes\":%d,\"target_width\":%d,\"samples\":{\"train\":%lld,\"test\":%lld}",
+    buf_printf(out,
+               "],\"feature_dtype\":\"%s\",\"target\":\"%s\",\"classes\":%d,\"target_width\":%d,\"samples\":{"
+               "\"train\":%lld,\"test\":%lld}",
                dtype_name(info->feature_dtype), targets[info->target], info->classes, info->target_width,
                (long long)info->samples[SPLIT_TRAIN], (long long)info->samples[SPLIT_TEST]);
     if (info->class_names) {
@@ -69,8 +71,10 @@ static void write_base64(const uint8_t *p, size_t n, struct buf *out)
     buf_putc(out, '"');
     buf_reserve(out, n / 3 * 4 + 8);
     for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
-        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=', i + 2 < n ? digits[v & 63] : '='};
+        uint32_t v =
+            (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
+        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=',
+                        i + 2 < n ? digits[v & 63] : '='};
         buf_add(out, four, 4);
     }
     buf_putc(out, '"');
@@ -79,7 +83,8 @@ static void write_base64(const uint8_t *p, size_t n, struct buf *out)
 static bool is_image(const struct dataset_info *info)
 {
     const struct shape *s = &info->feature_shape;
-    return info->feature_dtype == DTYPE_U8 && s->rank == 3 && (s->dim[0] == 1 || s->dim[0] == 3) && s->dim[1] <= 1024 && s->dim[2] <= 1024;
+    return info->feature_dtype == DTYPE_U8 && s->rank == 3 && (s->dim[0] == 1 || s->dim[0] == 3) &&
+           s->dim[1] <= 1024 && s->dim[2] <= 1024;
 }
 
 /* Pixels row by row, the channels of a pixel together. */
@@ -90,7 +95,8 @@ static void write_image(const struct shape *s, const uint8_t *p, struct buf *out
     for (int64_t c = 0; c < channels; c++)
         for (int64_t i = 0; i < size; i++)
             pixels[i * channels + c] = p[c * size + i];
-    buf_printf(out, "\"width\":%lld,\"height\":%lld,\"channels\":%lld,\"image\":", (long long)s->dim[2], (long long)s->dim[1], (long long)channels);
+    buf_printf(out, "\"width\":%lld,\"height\":%lld,\"channels\":%lld,\"image\":", (long long)s->dim[2],
+               (long long)s->dim[1], (long long)channels);
     write_base64(pixels, (size_t)(channels * size), out);
     free(pixels);
 }
@@ -101,7 +107,8 @@ static void write_values(const struct dataset_info *info, const void *p, struct 
     buf_puts(out, "\"values\":[");
     for (int64_t i = 0; i < n && i < PREVIEW_VALUES; i++) {
         buf_puts(out, i ? "," : "");
-        buf_json_num(out, info->feature_dtype == DTYPE_U8 ? ((const uint8_t *)p)[i] : (double)((const float *)p)[i]);
+        buf_json_num(out, info->feature_dtype == DTYPE_U8 ? ((const uint8_t *)p)[i]
+                                                          : (double)((const float *)p)[i]);
     }
     buf_putc(out, ']');
 }
@@ -110,7 +117,8 @@ static void write_sample(const struct dataset *d, int split, int64_t i, struct b
 {
     const struct dataset_info *info = &d->info;
     const uint8_t *p = (const uint8_t *)d->features[split] + (size_t)i * dataset_feature_bytes(info);
-    buf_printf(out, "{\"split\":\"%s\",\"index\":%lld,", split == SPLIT_TRAIN ? "train" : "test", (long long)i);
+    buf_printf(out, "{\"split\":\"%s\",\"index\":%lld,", split == SPLIT_TRAIN ? "train" : "test",
+               (long long)i);
     if (info->target == TARGET_CLASS) {
         int32_t class = ((const int32_t *)d->targets[split])[i];
         buf_printf(out, "\"class\":%d,\"label\":", class);
@@ -140,7 +148,8 @@ static void write_classes(const struct dataset *d, struct buf *out)
     for (int c = 0; c < info->classes; c++) {
         buf_puts(out, c ? ",{\"name\":" : "{\"name\":");
         buf_json_str(out, info->class_names ? info->class_names[c] : NULL);
-        buf_printf(out, ",\"count\":%lld,\"train\":%lld,\"test\":%lld}", (long long)(counts[0][c] + counts[1][c]), (long long)counts[0][c],
+        buf_printf(out, ",\"count\":%lld,\"train\":%lld,\"test\":%lld}",
+                   (long long)(counts[0][c] + counts[1][c]), (long long)counts[0][c],
                    (long long)counts[1][c]);
     }
     free(counts[0]);

@@ -6,8 +6,10 @@
 #include "kernels/data/source.h"
 
 /* As dataset_pack, for one format. */
-int idx_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f, struct dataset_info *info);
-int csv_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f, struct dataset_info *info);
+int idx_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+             struct dataset_info *info);
+int csv_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+             struct dataset_info *info);
 
 /* Whether a file's beginning is of the format. */
 bool idx_is(const uint8_t *head, size_t n);
@@ -16,7 +18,8 @@ bool csv_is(const char *name, const uint8_t *head, size_t n);
 /* What the name of a file says of its split: SPLIT_TRAIN, SPLIT_TEST, or -1. */
 int split_of_name(const char *name);
 
-/* Which samples of an undivided dataset are for testing: a seeded permutation decides, so the counts are exact. */
+/* Which samples of an undivided dataset are for testing: a seeded permutation decides, so the counts are
+ * exact. */
 struct divide {
     int64_t samples, test;
     uint64_t seed;

@@ -1,4 +1,5 @@
-/* Walks files, folders and tars (ustar, pax, GNU long names). The tar reader trusts no number before it is bounded. */
+/* Walks files, folders and tars (ustar, pax, GNU long names). The tar reader trusts no number before it is
+ * bounded. */
 #include "kernels/data/source.h"
 
 #include <ctype.h>
@@ -74,7 +75,8 @@ static ssize_t window_pull(struct stream *s, void *out, size_t n, struct err *er
         return 0;
     ssize_t k = stream_read(win->tar, out, n, err);
     if (k == 0)
-        return err_set(err, ERR_INVALID, "the archive is cut off in this file, %lld bytes early", (long long)win->left);
+        return err_set(err, ERR_INVALID, "the archive is cut off in this file, %lld bytes early",
+                       (long long)win->left);
     if (k > 0)
         win->left -= k;
     return k;
@@ -164,7 +166,8 @@ static char *entry_name(const uint8_t *h, struct tar_state *t)
         return name;
     }
     bool prefix = !memcmp(h + 257, "ustar", 6) && h[345];
-    return prefix ? xasprintf("%.155s/%.100s", (const char *)h + 345, (const char *)h) : xasprintf("%.100s", (const char *)h);
+    return prefix ? xasprintf("%.155s/%.100s", (const char *)h + 345, (const char *)h)
+                  : xasprintf("%.100s", (const char *)h);
 }
 
 static int tar_entry(struct walk *w, struct stream *tar, const char *name, int64_t size)
@@ -221,7 +224,8 @@ static int tar_next(struct walk *w, struct stream *tar, const char *path, struct
     if (kind == '0' || kind == 0 || kind == '7') {
         rc = tar_entry(w, tar, name, size);
     } else if (kind != '5') {
-        findings_add(w->f, FINDING_WARNED, "dataset.files", NULL, "%s: left out, it is a link or a device, not a file", name);
+        findings_add(w->f, FINDING_WARNED, "dataset.files", NULL,
+                     "%s: left out, it is a link or a device, not a file", name);
         rc = stream_skip(tar, (size + 511) / 512 * 512, &err) ? fail(w, name, err.text) : 0;
     }
     free(name);

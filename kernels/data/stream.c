@@ -40,7 +40,8 @@ static ssize_t pull_all(struct stream *s, uint8_t *out, size_t n, struct err *er
             break;
         got += (size_t)k;
         if (s->budget && (*s->budget -= k) < 0)
-            return err_set(err, ERR_TOO_LARGE, "the data unpacks to more than the limit of this server allows");
+            return err_set(err, ERR_TOO_LARGE,
+                           "the data unpacks to more than the limit of this server allows");
     }
     return (ssize_t)got;
 }
@@ -163,13 +164,14 @@ static ssize_t gzip_pull(struct stream *s, void *out, size_t n, struct err *err)
             g->ended = false;
         }
         if (!more)
-            return err_set(err, ERR_INVALID, "the gzip data is cut off after %lld bytes of content", (long long)s->offset);
+            return err_set(err, ERR_INVALID, "the gzip data is cut off after %lld bytes of content",
+                           (long long)s->offset);
         int rc = inflate(&g->z, Z_NO_FLUSH);
         if (rc == Z_STREAM_END)
             g->ended = true;
         else if (rc != Z_OK)
-            return err_set(err, ERR_INVALID, "the gzip data is damaged after %lld bytes of content: %s", (long long)s->offset,
-                           g->z.msg ? g->z.msg : zError(rc));
+            return err_set(err, ERR_INVALID, "the gzip data is damaged after %lld bytes of content: %s",
+                           (long long)s->offset, g->z.msg ? g->z.msg : zError(rc));
     }
     return (ssize_t)(wanted - g->z.avail_out);
 }
@@ -215,15 +217,16 @@ static ssize_t zstd_pull(struct stream *s, void *out, size_t n, struct err *err)
             if (k < 0)
                 return -1;
             if (k == 0 && g->inside)
-                return err_set(err, ERR_INVALID, "the zstd data is cut off after %lld bytes of content", (long long)s->offset);
+                return err_set(err, ERR_INVALID, "the zstd data is cut off after %lld bytes of content",
+                               (long long)s->offset);
             if (k == 0)
                 return 0;
             g->in = (ZSTD_inBuffer){g->data, (size_t)k, 0};
         }
         size_t rc = ZSTD_decompressStream(g->z, &to, &g->in);
         if (ZSTD_isError(rc))
-            return err_set(err, ERR_INVALID, "the zstd data is damaged after %lld bytes of content: %s", (long long)s->offset,
-                           ZSTD_getErrorName(rc));
+            return err_set(err, ERR_INVALID, "the zstd data is damaged after %lld bytes of content: %s",
+                           (long long)s->offset, ZSTD_getErrorName(rc));
         g->inside = rc != 0;
     }
     return (ssize_t)to.pos;

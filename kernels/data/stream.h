@@ -14,15 +14,16 @@ struct stream {
     ssize_t (*pull)(struct stream *s, void *out, size_t n, struct err *err); /* 0 at the end */
     void (*close)(struct stream *s);
     void *state;
-    struct stream *under;  /* what it unpacks; closed with it */
-    int64_t offset;        /* bytes given so far */
-    int64_t *budget;       /* bytes that may still be unpacked in all; NULL: no limit */
+    struct stream *under; /* what it unpacks; closed with it */
+    int64_t offset;       /* bytes given so far */
+    int64_t *budget;      /* bytes that may still be unpacked in all; NULL: no limit */
     uint8_t peek[STREAM_PEEK];
     size_t peek_len;
 };
 
 struct stream *stream_file(const char *path, struct err *err); /* NULL on error; a regular file only */
-/* Unpack s as its first bytes say (gzip, zstd; anything else is given as it is). Owns s from here on. NULL on error. */
+/* Unpack s as its first bytes say (gzip, zstd; anything else is given as it is). Owns s from here on. NULL on
+ * error. */
 struct stream *stream_unpack(struct stream *s, int64_t *budget, struct err *err);
 void stream_close(struct stream *s);
 

@@ -27,7 +27,8 @@ const char *safetensors_dtype_name(enum dtype t)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const struct tensor_entry *const *)a)->name, (*(const struct tensor_entry *const *)b)->name);
+    return strcmp((*(const struct tensor_entry *const *)a)->name,
+                  (*(const struct tensor_entry *const *)b)->name);
 }
 
 static int check(const struct tensor_entry *e, size_t count, struct err *err)
@@ -38,7 +39,8 @@ static int check(const struct tensor_entry *e, size_t count, struct err *err)
         int64_t n = shape_elements(&e[i].shape);
         sorted[i] = &e[i];
         if (n < 0 || (size_t)n * (size_t)dtype_size(e[i].dtype) != e[i].bytes)
-            rc = err_set(err, ERR_INTERNAL, "tensor %s has %zu bytes, its shape says otherwise", e[i].name, e[i].bytes);
+            rc = err_set(err, ERR_INTERNAL, "tensor %s has %zu bytes, its shape says otherwise", e[i].name,
+                         e[i].bytes);
     }
     if (!rc)
         qsort(sorted, count, sizeof(*sorted), by_name);
@@ -49,7 +51,8 @@ static int check(const struct tensor_entry *e, size_t count, struct err *err)
     return rc;
 }
 
-static void write_header(const struct tensor_entry *e, size_t count, const struct tensor_metadata *m, size_t metadata_count, struct buf *out)
+static void write_header(const struct tensor_entry *e, size_t count, const struct tensor_metadata *m,
+                         size_t metadata_count, struct buf *out)
 {
     size_t at = 0;
     buf_putc(out, '{');
@@ -77,7 +80,8 @@ static void write_header(const struct tensor_entry *e, size_t count, const struc
         buf_putc(out, ' ');
 }
 
-/* The format wants the data without holes, in the order of the offsets; wide types first keeps every tensor aligned. */
+/* The format wants the data without holes, in the order of the offsets; wide types first keeps every tensor
+ * aligned. */
 static int by_width(const void *a, const void *b)
 {
     const struct tensor_entry *x = a, *y = b;
@@ -98,8 +102,8 @@ static int write_to(int fd, const struct tensor_entry *e, size_t count, const st
     return fsync(fd);
 }
 
-int safetensors_write(const char *path, const struct tensor_entry *entries, size_t count, const struct tensor_metadata *metadata,
-                      size_t metadata_count, struct err *err)
+int safetensors_write(const char *path, const struct tensor_entry *entries, size_t count,
+                      const struct tensor_metadata *metadata, size_t metadata_count, struct err *err)
 {
     if (check(entries, count, err))
         return -1;

@@ -1,6 +1,6 @@
-/* safetensors: named tensors in one file (https://github.com/huggingface/safetensors): 8 bytes little-endian header length,
- * a JSON header, the data. Written atomically; read by mapping, with every offset, shape and name checked before use, so
- * that a hostile file gives an error and nothing else. No jansson.
+/* safetensors: named tensors in one file (https://github.com/huggingface/safetensors): 8 bytes little-endian
+ * header length, a JSON header, the data. Written atomically; read by mapping, with every offset, shape and
+ * name checked before use, so that a hostile file gives an error and nothing else. No jansson.
  */
 #ifndef KERNELS_FORMATS_SAFETENSORS_H
 #define KERNELS_FORMATS_SAFETENSORS_H
@@ -13,7 +13,8 @@ struct tensor_entry {
     const char *name; /* "conv1.kernel" */
     enum dtype dtype;
     struct shape shape; /* rank 0: one number */
-    const void *data;   /* row-major, little-endian; bytes = elements * dtype_size; aligned to its dtype when read */
+    const void
+        *data; /* row-major, little-endian; bytes = elements * dtype_size; aligned to its dtype when read */
     size_t bytes;
 };
 
@@ -22,8 +23,8 @@ struct tensor_metadata {
 };
 
 /* Write all entries to path: temporary, fsync, rename. Data starts 64-byte aligned. Names must differ. */
-int safetensors_write(const char *path, const struct tensor_entry *entries, size_t count, const struct tensor_metadata *metadata,
-                      size_t metadata_count, struct err *err);
+int safetensors_write(const char *path, const struct tensor_entry *entries, size_t count,
+                      const struct tensor_metadata *metadata, size_t metadata_count, struct err *err);
 
 struct safetensors {
     struct tensor_entry *entries; /* in header order; names and data belong to the struct */
@@ -34,11 +35,11 @@ struct safetensors {
     size_t map_bytes;
 };
 
-/* Map a file. Errors: not the format, truncated, a tensor outside the file, overlapping, sizes that contradict, unknown
- * dtype, rank over SHAPE_MAX_RANK, header over 100 MB. NULL on error. */
+/* Map a file. Errors: not the format, truncated, a tensor outside the file, overlapping, sizes that
+ * contradict, unknown dtype, rank over SHAPE_MAX_RANK, header over 100 MB. NULL on error. */
 struct safetensors *safetensors_open(const char *path, struct err *err);
 void safetensors_close(struct safetensors *s);
-const struct tensor_entry *safetensors_find(const struct safetensors *s, const char *name);  /* NULL if none */
-const char *safetensors_metadata(const struct safetensors *s, const char *key);              /* NULL if none */
+const struct tensor_entry *safetensors_find(const struct safetensors *s, const char *name); /* NULL if none */
+const char *safetensors_metadata(const struct safetensors *s, const char *key);             /* NULL if none */
 
 #endif

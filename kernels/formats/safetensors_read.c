@@ -1,5 +1,6 @@
-/* Reading safetensors: a scanner for the one JSON shape that its header has, then checks of every tensor against the file.
- * The header comes from anyone: nothing is used as an offset before it was compared with the file's size. */
+/* Reading safetensors: a scanner for the one JSON shape that its header has, then checks of every tensor
+ * against the file. The header comes from anyone: nothing is used as an offset before it was compared with
+ * the file's size. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,8 @@ struct scan {
 
 static int fail(struct scan *c, const char *what)
 {
-    return err_set(c->err, ERR_INVALID, "the header is not valid at byte %zu: %s", (size_t)(c->p - c->start) + 8, what);
+    return err_set(c->err, ERR_INVALID, "the header is not valid at byte %zu: %s",
+                   (size_t)(c->p - c->start) + 8, what);
 }
 
 static void space(struct scan *c)
@@ -197,7 +199,9 @@ static int tensor_member(struct scan *c, const char *key, void *arg)
     if (!strcmp(key, "data_offsets")) {
         int count;
         t->has_offsets = true;
-        return numbers(c, t->offsets, 2, &count) ? -1 : count == 2 ? 0 : fail(c, "data_offsets are two numbers");
+        return numbers(c, t->offsets, 2, &count) ? -1
+               : count == 2                      ? 0
+                                                 : fail(c, "data_offsets are two numbers");
     }
     return fail(c, "an unknown member of a tensor");
 }
@@ -244,13 +248,15 @@ static int top_member(struct scan *c, const char *key, void *arg)
 
 static int by_place(const void *a, const void *b)
 {
-    const struct tensor_entry *x = *(const struct tensor_entry *const *)a, *y = *(const struct tensor_entry *const *)b;
+    const struct tensor_entry *x = *(const struct tensor_entry *const *)a,
+                              *y = *(const struct tensor_entry *const *)b;
     return x->data < y->data ? -1 : x->data > y->data ? 1 : x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
 }
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const struct tensor_entry *const *)a)->name, (*(const struct tensor_entry *const *)b)->name);
+    return strcmp((*(const struct tensor_entry *const *)a)->name,
+                  (*(const struct tensor_entry *const *)b)->name);
 }
 
 /* No two of one name, none over another, each aligned to its dtype. */
@@ -282,10 +288,17 @@ static int read_header(struct safetensors *s, struct err *err)
     for (int i = 0; i < 8; i++)
         length |= (uint64_t)map[i] << (8 * i);
     if (length > HEADER_MOST || length > s->map_bytes - 8)
-        return err_set(err, ERR_INVALID, "its header of %llu bytes does not fit into the file: it is no safetensors file, or cut off",
-                       (unsigned long long)length);
+        return err_set(
+            err, ERR_INVALID,
+            "its header of %llu bytes does not fit into the file: it is no safetensors file, or cut off",
+            (unsigned long long)length);
     const char *text = (const char *)map + 8;
-    struct scan c = {.p = text, .start = text, .end = text + length, .err = err, .s = s, .data = text + length,
+    struct scan c = {.p = text,
+                     .start = text,
+                     .end = text + length,
+                     .err = err,
+                     .s = s,
+                     .data = text + length,
                      .data_bytes = s->map_bytes - 8 - (size_t)length};
     if (object(&c, top_member, s))
         return -1;

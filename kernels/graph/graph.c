@@ -1,4 +1,5 @@
-/* From a flat spec to nodes with shapes. order.c says in which order; the rows' infer functions give the shapes. */
+/* From a flat spec to nodes with shapes. order.c says in which order; the rows' infer functions give the
+ * shapes. */
 #include "kernels/graph/graph.h"
 
 #include <stdlib.h>
@@ -44,7 +45,8 @@ static void add_inputs(struct graph *g, const struct model_spec *m)
     g->input_count = m->input_count;
 }
 
-static void add_layers(struct graph *g, const struct model_spec *m, const struct references *r, const int *order, int count)
+static void add_layers(struct graph *g, const struct model_spec *m, const struct references *r,
+                       const int *order, int count)
 {
     int *node_of = xcalloc((size_t)m->input_count + m->layer_count + 1, sizeof(int));
     for (int i = 0; i < m->input_count; i++)
@@ -52,7 +54,9 @@ static void add_layers(struct graph *g, const struct model_spec *m, const struct
     for (int i = 0; i < count; i++) {
         const struct spec_layer *l = &m->layers[order[i]];
         struct layer_node *n = &g->nodes[g->node_count];
-        *n = (struct layer_node){.name = xstrdup(l->name), .type = l->type, .pointer = xstrdup(l->pointer),
+        *n = (struct layer_node){.name = xstrdup(l->name),
+                                 .type = l->type,
+                                 .pointer = xstrdup(l->pointer),
                                  .input_count = l->input_count};
         memcpy(n->params, l->params, (size_t)l->type->param_count * sizeof(*l->params));
         for (int k = 0; k < l->input_count; k++)
@@ -79,7 +83,8 @@ static void describe(const struct layer_node *n, struct buf *out)
         for (int i = 0; i < n->type->param_count; i++) {
             enum param_kind kind = n->type->params[i].kind;
             /* What moves a shape: sizes, strides and padding, whether given or not. */
-            if (kind == PARAM_REAL || kind == PARAM_BOOL || (n->params[i].count == 0 && !n->params[i].text[0]))
+            if (kind == PARAM_REAL || kind == PARAM_BOOL ||
+                (n->params[i].count == 0 && !n->params[i].text[0]))
                 continue;
             buf_printf(out, "%s%s ", sep, n->type->params[i].name);
             param_write_json(&n->type->params[i], &n->params[i], out);
@@ -90,7 +95,8 @@ static void describe(const struct layer_node *n, struct buf *out)
     buf_printf(out, " gives %s", shape);
 }
 
-/* "image gives (1, 28, 28), conv1 (conv2d: filters 32, kernel 3, padding "valid") gives (32, 26, 26)": along the first inputs. */
+/* "image gives (1, 28, 28), conv1 (conv2d: filters 32, kernel 3, padding "valid") gives (32, 26, 26)": along
+ * the first inputs. */
 static char *chain_text(const struct graph *g, const struct layer_node *n)
 {
     int path[CHAIN_MAX], count = 0;
@@ -108,10 +114,12 @@ static char *chain_text(const struct graph *g, const struct layer_node *n)
     return buf_steal(&b);
 }
 
-static void infer_failed(const struct graph *g, const struct layer_node *n, const struct err *err, struct findings *f)
+static void infer_failed(const struct graph *g, const struct layer_node *n, const struct err *err,
+                         struct findings *f)
 {
     char *chain = chain_text(g, n);
-    struct finding *it = findings_add(f, FINDING_FAILED, "model.shapes", n->pointer, "layer \"%s\": %s; %s", n->name, err->text, chain);
+    struct finding *it = findings_add(f, FINDING_FAILED, "model.shapes", n->pointer, "layer \"%s\": %s; %s",
+                                      n->name, err->text, chain);
     char shapes[128] = "";
     if (n->input_count)
         shape_format(&n->in_shapes[0], shapes, sizeof(shapes));
@@ -126,17 +134,21 @@ static bool sizes_fit(const struct layer_node *n, struct findings *f)
     shape_format(&n->shape, shape, sizeof(shape));
     int64_t total = shape_elements(&n->shape);
     if (total <= 0) {
-        struct finding *it = findings_add(f, FINDING_FAILED, total ? "model.cost" : "model.shapes", n->pointer,
-                                          "layer \"%s\" gives %s: %s", n->name, shape, total ? "too large" : "nothing");
-        it->hint = xstrdup(total ? "make it smaller" : "the input is smaller than the kernel or pool; use padding \"same\" or fewer layers");
+        struct finding *it =
+            findings_add(f, FINDING_FAILED, total ? "model.cost" : "model.shapes", n->pointer,
+                         "layer \"%s\" gives %s: %s", n->name, shape, total ? "too large" : "nothing");
+        it->hint = xstrdup(
+            total ? "make it smaller"
+                  : "the input is smaller than the kernel or pool; use padding \"same\" or fewer layers");
         return false;
     }
     for (int i = 0; i < n->weight_count; i++) {
         if (shape_elements(&n->weights[i].shape) > 0)
             continue;
         shape_format(&n->weights[i].shape, shape, sizeof(shape));
-        findings_add(f, FINDING_FAILED, "model.cost", n->pointer, "layer \"%s\": weight \"%s\" of shape %s is too large", n->name,
-                     n->weights[i].name, shape);
+        findings_add(f, FINDING_FAILED, "model.cost", n->pointer,
+                     "layer \"%s\": weight \"%s\" of shape %s is too large", n->name, n->weights[i].name,
+                     shape);
         return false;
     }
     return true;
@@ -214,7 +226,8 @@ void graph_cost(const struct graph *g, struct graph_cost *out)
         for (int k = 0; k < n->weight_count; k++) {
             /* One weight is below 2^47, but there may be many: stay at the largest instead of wrapping. */
             int64_t elements = shape_elements(&n->weights[k].shape);
-            if (n->weights[k].trainable && __builtin_add_overflow(out->parameters, elements, &out->parameters))
+            if (n->weights[k].trainable &&
+                __builtin_add_overflow(out->parameters, elements, &out->parameters))
                 out->parameters = INT64_MAX;
             if (__builtin_add_overflow(out->weight_bytes, 4 * elements, &out->weight_bytes))
                 out->weight_bytes = INT64_MAX;

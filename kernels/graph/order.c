@@ -1,5 +1,6 @@
-/* Names to numbers, then a depth-first walk from the outputs: what it reaches is needed, what it reaches twice on one
- * path is a cycle, and the order in which it leaves is an execution order. Without recursion: a chain may be 20,000 long. */
+/* Names to numbers, then a depth-first walk from the outputs: what it reaches is needed, what it reaches
+ * twice on one path is a cycle, and the order in which it leaves is an execution order. Without recursion: a
+ * chain may be 20,000 long. */
 #include "kernels/graph/order.h"
 
 #include <stdlib.h>
@@ -51,20 +52,22 @@ static void names_fill(struct names *t, const struct model_spec *m, struct findi
     *t = (struct names){xcalloc(size, sizeof(*t->name)), xcalloc(size, sizeof(*t->number)), size - 1};
     for (int i = 0; i < m->input_count; i++)
         if (!names_add(t, m->inputs[i].name, i))
-            findings_add(f, FINDING_FAILED, "model.names", m->inputs[i].pointer, "a second input named \"%s\"", m->inputs[i].name);
+            findings_add(f, FINDING_FAILED, "model.names", m->inputs[i].pointer,
+                         "a second input named \"%s\"", m->inputs[i].name);
     for (size_t i = 0; i < m->layer_count; i++)
         if (!names_add(t, m->layers[i].name, (int)i + m->input_count))
-            findings_add(f, FINDING_FAILED, "model.names", m->layers[i].pointer, "a second layer or input named \"%s\"",
-                         m->layers[i].name);
+            findings_add(f, FINDING_FAILED, "model.names", m->layers[i].pointer,
+                         "a second layer or input named \"%s\"", m->layers[i].name);
 }
 
-static int look_up(const struct names *t, const struct model_spec *m, const char *name, const char *pointer, const char *check,
-                   struct findings *f)
+static int look_up(const struct names *t, const struct model_spec *m, const char *name, const char *pointer,
+                   const char *check, struct findings *f)
 {
     int number = names_number(t, name);
     if (number >= 0)
         return number;
-    struct finding *it = findings_add(f, FINDING_FAILED, check, pointer, "there is no layer or input \"%s\"", name);
+    struct finding *it =
+        findings_add(f, FINDING_FAILED, check, pointer, "there is no layer or input \"%s\"", name);
     const char **known = xcalloc(m->layer_count + 1, sizeof(*known));
     for (size_t i = 0; i < m->layer_count; i++)
         known[i] = m->layers[i].name;
@@ -94,8 +97,8 @@ int references_find(const struct model_spec *m, struct references *r, struct fin
     for (int i = 0; i < m->output_count; i++) {
         r->outputs[i] = look_up(&t, m, m->outputs[i].name, m->outputs[i].pointer, "model.outputs", f);
         if (r->outputs[i] >= 0 && r->outputs[i] < m->input_count)
-            findings_add(f, FINDING_FAILED, "model.outputs", m->outputs[i].pointer, "the output \"%s\" is an input, not a layer",
-                         m->outputs[i].name);
+            findings_add(f, FINDING_FAILED, "model.outputs", m->outputs[i].pointer,
+                         "the output \"%s\" is an input, not a layer", m->outputs[i].name);
     }
     free(t.name);
     free(t.number);
@@ -143,9 +146,10 @@ static void report_cycle(const struct walk *w, int again, struct findings *f)
         buf_printf(&path, " -> %s", w->m->layers[w->stack[i]].name);
     }
     const struct spec_layer *l = &w->m->layers[w->stack[from]];
-    struct finding *it = findings_add(f, FINDING_FAILED, "model.cycles", l->pointer, "layers feed each other in a circle: %s",
-                                      buf_str(&path));
-    it->hint = xasprintf("remove one of these inputs; layer \"%s\" cannot be computed before itself", l->name);
+    struct finding *it = findings_add(f, FINDING_FAILED, "model.cycles", l->pointer,
+                                      "layers feed each other in a circle: %s", buf_str(&path));
+    it->hint =
+        xasprintf("remove one of these inputs; layer \"%s\" cannot be computed before itself", l->name);
     buf_free(&path);
 }
 
@@ -190,15 +194,18 @@ static void warn_unused(const struct walk *w, struct findings *f)
     for (size_t i = 0; i < m->layer_count; i++) {
         if (w->state[i] == DONE || ++unused > 16)
             continue;
-        struct finding *it = findings_add(f, FINDING_WARNED, "model.unused", m->layers[i].pointer,
-                                          "layer \"%s\" leads to no output and is left out", m->layers[i].name);
+        struct finding *it =
+            findings_add(f, FINDING_WARNED, "model.unused", m->layers[i].pointer,
+                         "layer \"%s\" leads to no output and is left out", m->layers[i].name);
         it->hint = xstrdup("use it as another layer's input, name it among the outputs, or remove it");
     }
     if (unused > 16)
-        findings_add(f, FINDING_WARNED, "model.unused", NULL, "%d more layers lead to no output", unused - 16);
+        findings_add(f, FINDING_WARNED, "model.unused", NULL, "%d more layers lead to no output",
+                     unused - 16);
     for (int i = 0; i < m->input_count; i++)
         if (!feeds[i])
-            findings_add(f, FINDING_WARNED, "model.unused", m->inputs[i].pointer, "input \"%s\" leads to no output", m->inputs[i].name);
+            findings_add(f, FINDING_WARNED, "model.unused", m->inputs[i].pointer,
+                         "input \"%s\" leads to no output", m->inputs[i].name);
     free(feeds);
 }
 

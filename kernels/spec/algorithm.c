@@ -1,4 +1,5 @@
-/* THE table of what an algorithm file may say, its defaults and its writing. algorithm_json.c reads files by it. */
+/* THE table of what an algorithm file may say, its defaults and its writing. algorithm_json.c reads files by
+ * it. */
 #include "kernels/spec/algorithm.h"
 
 #include <stddef.h>
@@ -8,27 +9,81 @@
 #include "base/mem.h"
 #include "kernels/spec/algorithm_table.h"
 
-#define AT(member)   offsetof(struct algorithm, member)
-#define EXACT        9007199254740991.0 /* integers that a double and JavaScript hold */
-#define RATE(at, fb) {{"learning_rate", PARAM_REAL, false, fb, .min = 0, .max = 1000, .min_open = true, .help = "step size before the schedule"}, AT(at)}
+#define AT(member) offsetof(struct algorithm, member)
+#define EXACT      9007199254740991.0 /* integers that a double and JavaScript hold */
+#define RATE(at, fb)                                                                                         \
+    {                                                                                                        \
+        {"learning_rate",                                                                                    \
+         PARAM_REAL,                                                                                         \
+         false,                                                                                              \
+         fb,                                                                                                 \
+         .min = 0,                                                                                           \
+         .max = 1000,                                                                                        \
+         .min_open = true,                                                                                   \
+         .help = "step size before the schedule"},                                                           \
+            AT(at)                                                                                           \
+    }
 #define DECAY(fb, text)                                                                                      \
-    {{"weight_decay", PARAM_REAL, false, fb, .min = 0, .max = 10, .help = text}, AT(optimizer.weight_decay)}
+    {                                                                                                        \
+        {"weight_decay", PARAM_REAL, false, fb, .min = 0, .max = 10, .help = text},                          \
+            AT(optimizer.weight_decay)                                                                       \
+    }
 #define WARMUP                                                                                               \
-    {{"warmup_steps", PARAM_INT, false, 0, .min = 0, .max = 1e9,                                             \
-      .help = "steps in which the rate rises in a line from 0, before the schedule begins"},                 \
-     AT(schedule.warmup_steps)}
+    {                                                                                                        \
+        {"warmup_steps",                                                                                     \
+         PARAM_INT,                                                                                          \
+         false,                                                                                              \
+         0,                                                                                                  \
+         .min = 0,                                                                                           \
+         .max = 1e9,                                                                                         \
+         .help = "steps in which the rate rises in a line from 0, before the schedule begins"},              \
+            AT(schedule.warmup_steps)                                                                        \
+    }
 #define GAMMA(fb, text)                                                                                      \
-    {{"gamma", PARAM_REAL, false, fb, .min = 0, .max = 1, .min_open = true, .help = text}, AT(schedule.gamma)}
+    {                                                                                                        \
+        {"gamma", PARAM_REAL, false, fb, .min = 0, .max = 1, .min_open = true, .help = text},                \
+            AT(schedule.gamma)                                                                               \
+    }
 #define BETA1                                                                                                \
-    {{"beta1", PARAM_REAL, false, 0.9, .min = 0, .max = 1, .max_open = true, .help = "decay of the mean of gradients"}, \
-     AT(optimizer.beta1)}
+    {                                                                                                        \
+        {"beta1",                                                                                            \
+         PARAM_REAL,                                                                                         \
+         false,                                                                                              \
+         0.9,                                                                                                \
+         .min = 0,                                                                                           \
+         .max = 1,                                                                                           \
+         .max_open = true,                                                                                   \
+         .help = "decay of the mean of gradients"},                                                          \
+            AT(optimizer.beta1)                                                                              \
+    }
 #define BETA2                                                                                                \
-    {{"beta2", PARAM_REAL, false, 0.999, .min = 0, .max = 1, .max_open = true, .help = "decay of the mean of squared gradients"}, \
-     AT(optimizer.beta2)}
+    {                                                                                                        \
+        {"beta2",                                                                                            \
+         PARAM_REAL,                                                                                         \
+         false,                                                                                              \
+         0.999,                                                                                              \
+         .min = 0,                                                                                           \
+         .max = 1,                                                                                           \
+         .max_open = true,                                                                                   \
+         .help = "decay of the mean of squared gradients"},                                                  \
+            AT(optimizer.beta2)                                                                              \
+    }
 #define EPSILON                                                                                              \
-    {{"epsilon", PARAM_REAL, false, 1e-8, .min = 0, .max = 1, .min_open = true, .help = "added to the root, against division by zero"}, \
-     AT(optimizer.epsilon)}
-#define VARIANT(n, text, f) {n, text, f, ARRAY_LEN(f)}
+    {                                                                                                        \
+        {"epsilon",                                                                                          \
+         PARAM_REAL,                                                                                         \
+         false,                                                                                              \
+         1e-8,                                                                                               \
+         .min = 0,                                                                                           \
+         .max = 1,                                                                                           \
+         .min_open = true,                                                                                   \
+         .help = "added to the root, against division by zero"},                                             \
+            AT(optimizer.epsilon)                                                                            \
+    }
+#define VARIANT(n, text, f)                                                                                  \
+    {                                                                                                        \
+        n, text, f, ARRAY_LEN(f)                                                                             \
+    }
 
 /* ---- losses ---- */
 
@@ -38,29 +93,43 @@ static const struct field cross_entropy[] = {
      AT(loss.label_smoothing)},
 };
 static const struct variant losses[LOSS_TYPE_COUNT] = {
-    [LOSS_SOFTMAX_CROSS_ENTROPY] = VARIANT("softmax_cross_entropy", "softmax of the outputs (logits), then cross-entropy with the class", cross_entropy),
-    [LOSS_MEAN_SQUARED_ERROR] = {"mean_squared_error", "mean of the squared differences to the target values", NULL, 0},
+    [LOSS_SOFTMAX_CROSS_ENTROPY] =
+        VARIANT("softmax_cross_entropy", "softmax of the outputs (logits), then cross-entropy with the class",
+                cross_entropy),
+    [LOSS_MEAN_SQUARED_ERROR] = {"mean_squared_error", "mean of the squared differences to the target values",
+                                 NULL, 0},
 };
 
 /* ---- optimizers ---- */
 
 static const struct field sgd[] = {
     RATE(optimizer.learning_rate, 0.01),
-    {{"momentum", PARAM_REAL, false, 0, .min = 0, .max = 1, .max_open = true, .help = "share of the last step that is kept"},
+    {{"momentum", PARAM_REAL, false, 0, .min = 0, .max = 1, .max_open = true,
+      .help = "share of the last step that is kept"},
      AT(optimizer.momentum)},
-    {{"nesterov", PARAM_BOOL, false, 0, .help = "look ahead along the momentum (needs momentum above 0)"}, AT(optimizer.nesterov)},
+    {{"nesterov", PARAM_BOOL, false, 0, .help = "look ahead along the momentum (needs momentum above 0)"},
+     AT(optimizer.nesterov)},
     DECAY(0, "times the weight, added to its gradient"),
 };
 static const struct field adam[] = {
-    RATE(optimizer.learning_rate, 0.001), BETA1, BETA2, EPSILON, DECAY(0, "times the weight, added to its gradient"),
+    RATE(optimizer.learning_rate, 0.001),
+    BETA1,
+    BETA2,
+    EPSILON,
+    DECAY(0, "times the weight, added to its gradient"),
 };
 static const struct field adamw[] = {
-    RATE(optimizer.learning_rate, 0.001), BETA1, BETA2, EPSILON, DECAY(0.01, "times rate and weight, taken off the weight (decoupled)"),
+    RATE(optimizer.learning_rate, 0.001),
+    BETA1,
+    BETA2,
+    EPSILON,
+    DECAY(0.01, "times rate and weight, taken off the weight (decoupled)"),
 };
 static const struct variant optimizers[OPTIMIZER_TYPE_COUNT] = {
     [OPTIMIZER_SGD] = VARIANT("sgd", "stochastic gradient descent, with momentum if set", sgd),
     [OPTIMIZER_ADAM] = VARIANT("adam", "Adam (Kingma and Ba 2015)", adam),
-    [OPTIMIZER_ADAMW] = VARIANT("adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", adamw),
+    [OPTIMIZER_ADAMW] =
+        VARIANT("adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", adamw),
 };
 
 /* ---- schedules ---- */
@@ -68,19 +137,23 @@ static const struct variant optimizers[OPTIMIZER_TYPE_COUNT] = {
 static const struct field constant[] = {WARMUP};
 static const struct field step[] = {
     WARMUP,
-    {{"every_epochs", PARAM_INT, false, 10, .min = 1, .max = 1e6, .help = "epochs between two reductions"}, AT(schedule.every_epochs)},
+    {{"every_epochs", PARAM_INT, false, 10, .min = 1, .max = 1e6, .help = "epochs between two reductions"},
+     AT(schedule.every_epochs)},
     GAMMA(0.1, "factor of each reduction"),
 };
 static const struct field multistep[] = {
     WARMUP,
-    {{"milestones", PARAM_INTS, true, 0, .min = 1, .max = 1e6, .help = "epochs (counted from 0) at whose start the rate is reduced, rising"},
+    {{"milestones", PARAM_INTS, true, 0, .min = 1, .max = 1e6,
+      .help = "epochs (counted from 0) at whose start the rate is reduced, rising"},
      AT(schedule.milestones)},
     GAMMA(0.1, "factor of each reduction"),
 };
 static const struct field exponential[] = {WARMUP, GAMMA(0.95, "factor of every epoch")};
 static const struct field cosine[] = {
     WARMUP,
-    {{"minimum", PARAM_REAL, false, 0, .min = 0, .max = 1000, .help = "learning rate at the end of the last epoch"}, AT(schedule.minimum)},
+    {{"minimum", PARAM_REAL, false, 0, .min = 0, .max = 1000,
+      .help = "learning rate at the end of the last epoch"},
+     AT(schedule.minimum)},
 };
 static const struct variant schedules[SCHEDULE_TYPE_COUNT] = {
     [SCHEDULE_CONSTANT] = VARIANT("constant", "the same rate throughout", constant),
@@ -90,41 +163,56 @@ static const struct variant schedules[SCHEDULE_TYPE_COUNT] = {
     [SCHEDULE_COSINE] = VARIANT("cosine", "half a cosine from the rate down to a minimum at the end", cosine),
 };
 
-#define SECTION(n, at, rows, must, text) {n, text, offsetof(struct algorithm, at), rows, ARRAY_LEN(rows), must}
+#define SECTION(n, at, rows, must, text)                                                                     \
+    {                                                                                                        \
+        n, text, offsetof(struct algorithm, at), rows, ARRAY_LEN(rows), must                                 \
+    }
 const struct section algorithm_sections[] = {
     SECTION("loss", loss.type, losses, true, "what is minimised"),
     SECTION("optimizer", optimizer.type, optimizers, true, "how weights follow their gradients"),
-    SECTION("schedule", schedule.type, schedules, false, "how the learning rate changes; constant when absent"),
+    SECTION("schedule", schedule.type, schedules, false,
+            "how the learning rate changes; constant when absent"),
 };
 const int algorithm_section_count = ARRAY_LEN(algorithm_sections);
 
 /* ---- plain members ---- */
 
 const struct field algorithm_fields[] = {
-    {{"batch_size", PARAM_INT, true, 32, .min = 1, .max = 1048576, .help = "samples a step over all ranks together"}, AT(batch_size)},
-    {{"epochs", PARAM_INT, true, 1, .min = 1, .max = 1e6, .help = "passes over the training samples"}, AT(epochs)},
-    {{"seed", PARAM_INT, false, 1, .min = 0, .max = EXACT, .help = "of initial weights, order of samples, dropout"}, AT(seed)},
-    {{"gradient_clip_norm", PARAM_REAL, false, 0, .min = 0, .max = 1e9, .help = "largest norm of all gradients together; 0: no limit"},
+    {{"batch_size", PARAM_INT, true, 32, .min = 1, .max = 1048576,
+      .help = "samples a step over all ranks together"},
+     AT(batch_size)},
+    {{"epochs", PARAM_INT, true, 1, .min = 1, .max = 1e6, .help = "passes over the training samples"},
+     AT(epochs)},
+    {{"seed", PARAM_INT, false, 1, .min = 0, .max = EXACT,
+      .help = "of initial weights, order of samples, dropout"},
+     AT(seed)},
+    {{"gradient_clip_norm", PARAM_REAL, false, 0, .min = 0, .max = 1e9,
+      .help = "largest norm of all gradients together; 0: no limit"},
      AT(gradient_clip_norm)},
-    {{"report_every_steps", PARAM_INT, false, 0, .min = 0, .max = 1e9, .help = "steps between two metric lines; 0: about 100 lines an epoch"},
+    {{"report_every_steps", PARAM_INT, false, 0, .min = 0, .max = 1e9,
+      .help = "steps between two metric lines; 0: about 100 lines an epoch"},
      AT(report_every_steps)},
 };
 const int algorithm_field_count = ARRAY_LEN(algorithm_fields);
 
 static const struct field early_stopping[] = {
-    {{"patience_epochs", PARAM_INT, false, 5, .min = 1, .max = 1e6, .help = "stop after so many epochs without a gain"},
+    {{"patience_epochs", PARAM_INT, false, 5, .min = 1, .max = 1e6,
+      .help = "stop after so many epochs without a gain"},
      AT(early_stopping.patience_epochs)},
-    {{"min_delta", PARAM_REAL, false, 0, .min = 0, .max = 1e9, .help = "the least change that counts as a gain"},
+    {{"min_delta", PARAM_REAL, false, 0, .min = 0, .max = 1e9,
+      .help = "the least change that counts as a gain"},
      AT(early_stopping.min_delta)},
 };
 static const struct field checkpoint[] = {
-    {{"every_steps", PARAM_INT, false, 0, .min = 0, .max = 1e9, .help = "steps between two checkpoints; 0: at the end of every epoch"},
+    {{"every_steps", PARAM_INT, false, 0, .min = 0, .max = 1e9,
+      .help = "steps between two checkpoints; 0: at the end of every epoch"},
      AT(checkpoint.every_steps)},
-    {{"keep", PARAM_INT, false, 2, .min = 1, .max = 1000, .help = "how many of the newest stay"}, AT(checkpoint.keep)},
+    {{"keep", PARAM_INT, false, 2, .min = 1, .max = 1000, .help = "how many of the newest stay"},
+     AT(checkpoint.keep)},
 };
 const struct group algorithm_groups[] = {
-    {"early_stopping", "end before the last epoch when a value of the test split no longer gets better", early_stopping,
-     ARRAY_LEN(early_stopping)},
+    {"early_stopping", "end before the last epoch when a value of the test split no longer gets better",
+     early_stopping, ARRAY_LEN(early_stopping)},
     {"checkpoint", "how often the whole training state is written", checkpoint, ARRAY_LEN(checkpoint)},
 };
 const int algorithm_group_count = ARRAY_LEN(algorithm_groups);
@@ -231,7 +319,8 @@ static void write_field(const struct algorithm *a, const struct field *f, struct
     }
 }
 
-static void write_fields(const struct algorithm *a, const struct field *f, int count, const char *between, struct buf *out)
+static void write_fields(const struct algorithm *a, const struct field *f, int count, const char *between,
+                         struct buf *out)
 {
     for (int i = 0; i < count; i++) {
         buf_puts(out, i ? between : "");

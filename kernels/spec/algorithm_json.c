@@ -75,11 +75,13 @@ static void apply_override(struct parse *p, json_t *root, const char *text)
 
 /* ---- fields ---- */
 
-static void read_milestones(struct parse *p, const char *pointer, const struct param_def *def, const json_t *v, struct algorithm *a)
+static void read_milestones(struct parse *p, const char *pointer, const struct param_def *def,
+                            const json_t *v, struct algorithm *a)
 {
     size_t n = json_array_size(v);
     if (!json_is_array(v) || n < 1 || n > ALGORITHM_MAX_MILESTONES) {
-        parse_fail(p, "values", pointer, "\"%s\" must be an array of 1 to %d epochs", def->name, ALGORITHM_MAX_MILESTONES);
+        parse_fail(p, "values", pointer, "\"%s\" must be an array of 1 to %d epochs", def->name,
+                   ALGORITHM_MAX_MILESTONES);
         return;
     }
     struct param_def one = *def;
@@ -87,19 +89,21 @@ static void read_milestones(struct parse *p, const char *pointer, const struct p
     for (size_t i = 0; i < n; i++) {
         struct param_value value = {0};
         char at[POINTER_MAX];
-        if (parse_param(p, "values", pointer_at(at, sizeof(at), pointer, i), &one, json_array_get(v, i), &value))
+        if (parse_param(p, "values", pointer_at(at, sizeof(at), pointer, i), &one, json_array_get(v, i),
+                        &value))
             return;
         a->schedule.milestones[i] = (int64_t)value.num[0];
         if (i && a->schedule.milestones[i] <= a->schedule.milestones[i - 1]) {
-            parse_fail(p, "values", at, "milestones must rise: %lld comes after %lld", (long long)a->schedule.milestones[i],
-                       (long long)a->schedule.milestones[i - 1]);
+            parse_fail(p, "values", at, "milestones must rise: %lld comes after %lld",
+                       (long long)a->schedule.milestones[i], (long long)a->schedule.milestones[i - 1]);
             return;
         }
     }
     a->schedule.milestone_count = (int)n;
 }
 
-static void read_field(struct parse *p, const json_t *o, const char *pointer, const struct field *f, struct algorithm *a)
+static void read_field(struct parse *p, const json_t *o, const char *pointer, const struct field *f,
+                       struct algorithm *a)
 {
     const json_t *v = json_object_get(o, f->def.name);
     char at[POINTER_MAX], *to = (char *)a + f->offset;
@@ -127,8 +131,8 @@ static void read_field(struct parse *p, const json_t *o, const char *pointer, co
 }
 
 /* Members of an object that is described by fields and `extra` names. */
-static void check_members(struct parse *p, const json_t *o, const char *pointer, const struct field *fields, int count,
-                          const char *const *extra)
+static void check_members(struct parse *p, const json_t *o, const char *pointer, const struct field *fields,
+                          int count, const char *const *extra)
 {
     const char *known[64];
     int n = 0;
@@ -143,14 +147,22 @@ static void check_members(struct parse *p, const json_t *o, const char *pointer,
 /* ---- sections ---- */
 
 static const char *const synonyms[][2] = {
-    {"cross_entropy", "softmax_cross_entropy"}, {"crossentropyloss", "softmax_cross_entropy"},
-    {"categorical_crossentropy", "softmax_cross_entropy"}, {"sparse_categorical_crossentropy", "softmax_cross_entropy"},
-    {"mse", "mean_squared_error"}, {"mseloss", "mean_squared_error"}, {"momentum", "sgd"}, {"steplr", "step"},
-    {"cosine_annealing", "cosine"}, {"cosineannealinglr", "cosine"}, {"mae", "mean_absolute_error"}, {"acc", "accuracy"},
+    {"cross_entropy", "softmax_cross_entropy"},
+    {"crossentropyloss", "softmax_cross_entropy"},
+    {"categorical_crossentropy", "softmax_cross_entropy"},
+    {"sparse_categorical_crossentropy", "softmax_cross_entropy"},
+    {"mse", "mean_squared_error"},
+    {"mseloss", "mean_squared_error"},
+    {"momentum", "sgd"},
+    {"steplr", "step"},
+    {"cosine_annealing", "cosine"},
+    {"cosineannealinglr", "cosine"},
+    {"mae", "mean_absolute_error"},
+    {"acc", "accuracy"},
 };
 
-static void unknown_name(struct parse *p, const char *check, const char *pointer, const char *what, const char *name,
-                         const char *const *known)
+static void unknown_name(struct parse *p, const char *check, const char *pointer, const char *what,
+                         const char *name, const char *const *known)
 {
     struct finding *it = parse_fail(p, check, pointer, "there is no %s \"%.80s\"", what, name);
     const char *near = nearest_name(name, known);
@@ -169,7 +181,8 @@ static void unknown_name(struct parse *p, const char *check, const char *pointer
     buf_free(&list);
 }
 
-static const struct variant *read_type(struct parse *p, const struct section *s, const json_t *o, const char *pointer, int *type)
+static const struct variant *read_type(struct parse *p, const struct section *s, const json_t *o,
+                                       const char *pointer, int *type)
 {
     char at[POINTER_MAX];
     const char *known[16] = {0};
@@ -206,8 +219,10 @@ static void read_section(struct parse *p, const json_t *root, const struct secti
         return;
     }
     if (!json_is_object(o)) {
-        struct finding *it = parse_fail(p, "members", pointer, "\"%s\" must be an object, not %s", s->name, json_kind(o));
-        finding_hint(it, "as in \"%s\": {\"type\": \"%s\"}", s->name, json_is_string(o) ? json_string_value(o) : s->variants[0].name);
+        struct finding *it =
+            parse_fail(p, "members", pointer, "\"%s\" must be an object, not %s", s->name, json_kind(o));
+        finding_hint(it, "as in \"%s\": {\"type\": \"%s\"}", s->name,
+                     json_is_string(o) ? json_string_value(o) : s->variants[0].name);
         return;
     }
     int type = 0;
@@ -243,7 +258,8 @@ static void read_metrics(struct parse *p, const json_t *root, struct algorithm *
 {
     const json_t *list = parse_member(p, root, "", "metrics", JSON_ARRAY);
     if (!json_object_get(root, "metrics")) {
-        a->metrics[0] = a->loss.type == LOSS_SOFTMAX_CROSS_ENTROPY ? METRIC_ACCURACY : METRIC_MEAN_ABSOLUTE_ERROR;
+        a->metrics[0] =
+            a->loss.type == LOSS_SOFTMAX_CROSS_ENTROPY ? METRIC_ACCURACY : METRIC_MEAN_ABSOLUTE_ERROR;
         a->metric_count = 1;
         return;
     }
@@ -262,7 +278,8 @@ static void read_metrics(struct parse *p, const json_t *root, struct algorithm *
         else if (metric < 0)
             unknown_metric(p, at, json_string_value(v), false);
         else if ((metric == METRIC_ACCURACY) != (a->loss.type == LOSS_SOFTMAX_CROSS_ENTROPY))
-            parse_fail(p, "values", at, "\"%s\" has no meaning with the loss %s", json_string_value(v), loss_name(a->loss.type));
+            parse_fail(p, "values", at, "\"%s\" has no meaning with the loss %s", json_string_value(v),
+                       loss_name(a->loss.type));
         else
             a->metrics[a->metric_count++] = (enum metric_type)metric;
     }
@@ -282,7 +299,8 @@ static void read_early_stopping_metric(struct parse *p, const json_t *o, struct 
     if (metric < 0) {
         unknown_metric(p, "/early_stopping/metric", json_string_value(v), true);
     } else if (!listed) {
-        struct finding *it = parse_fail(p, "values", "/early_stopping/metric", "\"%s\" is not among the metrics", json_string_value(v));
+        struct finding *it = parse_fail(p, "values", "/early_stopping/metric",
+                                        "\"%s\" is not among the metrics", json_string_value(v));
         finding_hint(it, "add it to \"metrics\", or watch \"loss\"");
     }
     a->early_stopping.by_loss = false;
@@ -313,7 +331,8 @@ static void read_precision(struct parse *p, const json_t *root)
     const json_t *v = parse_member(p, root, "", "precision", JSON_STRING);
     if (v && strcmp(json_string_value(v), "float32")) {
         struct finding *it =
-            parse_fail(p, "values", "/precision", "trainer %s computes in float32 only, not \"%.40s\"", TRAINYARD_VERSION, json_string_value(v));
+            parse_fail(p, "values", "/precision", "trainer %s computes in float32 only, not \"%.40s\"",
+                       TRAINYARD_VERSION, json_string_value(v));
         finding_expected(it, "float32", json_string_value(v));
     }
 }
@@ -324,14 +343,15 @@ static void check_together(struct parse *p, const struct algorithm *a)
     if (a->optimizer.type == OPTIMIZER_SGD && a->optimizer.nesterov && a->optimizer.momentum <= 0)
         parse_fail(p, "values", "/optimizer/nesterov", "nesterov needs a momentum above 0");
     if (a->schedule.type == SCHEDULE_COSINE && a->schedule.minimum > a->optimizer.learning_rate)
-        parse_fail(p, "values", "/schedule/minimum", "the schedule ends at %g, above the learning rate %g", a->schedule.minimum,
-                   a->optimizer.learning_rate);
+        parse_fail(p, "values", "/schedule/minimum", "the schedule ends at %g, above the learning rate %g",
+                   a->schedule.minimum, a->optimizer.learning_rate);
 }
 
 static void read_all(struct parse *p, const json_t *root, struct algorithm *a)
 {
-    static const char *const extra[] = {"format", "name", "description", "loss", "optimizer", "schedule", "precision",
-                                        "metrics", "early_stopping", "checkpoint", NULL};
+    static const char *const extra[] = {"format",         "name",       "description", "loss",
+                                        "optimizer",      "schedule",   "precision",   "metrics",
+                                        "early_stopping", "checkpoint", NULL};
     check_members(p, root, "", algorithm_fields, algorithm_field_count, extra);
     if (!json_object_get(root, "name"))
         parse_fail(p, "members", "", "member \"name\" is missing");
@@ -348,14 +368,15 @@ static void read_all(struct parse *p, const json_t *root, struct algorithm *a)
     check_together(p, a);
 }
 
-int algorithm_parse(const char *text, size_t n, const char *const *overrides, int override_count, struct algorithm *out,
-                    struct findings *f)
+int algorithm_parse(const char *text, size_t n, const char *const *overrides, int override_count,
+                    struct algorithm *out, struct findings *f)
 {
     struct parse p = {.f = f, .area = "algorithm"};
     algorithm_default(out);
     json_t *root = parse_document(&p, text, n, ALGORITHM_FILE_MAX, "trainyard.algorithm/1");
     if (root && override_count > ALGORITHM_MAX_OVERRIDES)
-        parse_fail(&p, "overrides", NULL, "%d overrides; at most %d", override_count, ALGORITHM_MAX_OVERRIDES);
+        parse_fail(&p, "overrides", NULL, "%d overrides; at most %d", override_count,
+                   ALGORITHM_MAX_OVERRIDES);
     for (int i = 0; root && i < override_count && i < ALGORITHM_MAX_OVERRIDES; i++)
         apply_override(&p, root, overrides[i]);
     if (root)

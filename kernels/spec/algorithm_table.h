@@ -1,6 +1,6 @@
-/* The rows of an algorithm file: what members there are, their limits, defaults, help, and where they go in struct
- * algorithm. Parser, writer and JSON Schema read them. Private to spec/. Adding an optimizer is one variant row (and
- * its fields), then optim/ computes it. */
+/* The rows of an algorithm file: what members there are, their limits, defaults, help, and where they go in
+ * struct algorithm. Parser, writer and JSON Schema read them. Private to spec/. Adding an optimizer is one
+ * variant row (and its fields), then optim/ computes it. */
 #ifndef KERNELS_SPEC_ALGORITHM_TABLE_H
 #define KERNELS_SPEC_ALGORITHM_TABLE_H
 

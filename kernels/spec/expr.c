@@ -23,7 +23,8 @@ static int comparison(struct eval *e, struct expr_value *out);
 
 static int fail(struct eval *e, const char *what)
 {
-    return err_set(e->err, ERR_INVALID, "expression \"=%s\", character %d: %s", e->text, (int)(e->p - e->text) + 1, what);
+    return err_set(e->err, ERR_INVALID, "expression \"=%s\", character %d: %s", e->text,
+                   (int)(e->p - e->text) + 1, what);
 }
 
 static void skip(struct eval *e)
@@ -61,9 +62,11 @@ static int set_number(struct eval *e, struct expr_value *out, double v)
 static const struct function {
     const char *name;
     int least, most;
-} functions[] = {{"min", 1, 8}, {"max", 1, 8}, {"floor", 1, 1}, {"ceil", 1, 1}, {"round", 1, 1}, {"if", 3, 3}};
+} functions[] = {{"min", 1, 8},  {"max", 1, 8},   {"floor", 1, 1},
+                 {"ceil", 1, 1}, {"round", 1, 1}, {"if", 3, 3}};
 
-static int apply(struct eval *e, const struct function *fn, const struct expr_value *args, int n, struct expr_value *out)
+static int apply(struct eval *e, const struct function *fn, const struct expr_value *args, int n,
+                 struct expr_value *out)
 {
     if (!strcmp(fn->name, "if")) {
         double c = 0;
@@ -117,8 +120,8 @@ static int unknown_symbol(struct eval *e, const char *name)
     for (int i = 0; i < e->count && i < SYMBOLS_MAX; i++)
         known[i] = e->symbols[i].name;
     const char *near = nearest_name(name, known);
-    return err_set(e->err, ERR_INVALID, "expression \"=%s\": the layer has no parameter \"%s\"%s%s%s", e->text, name,
-                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return err_set(e->err, ERR_INVALID, "expression \"=%s\": the layer has no parameter \"%s\"%s%s%s",
+                   e->text, name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 static int symbol(struct eval *e, struct expr_value *out)
@@ -149,7 +152,8 @@ static int symbol(struct eval *e, struct expr_value *out)
 
 static int literal(struct eval *e, struct expr_value *out)
 {
-    /* strtod would also take hexadecimal, "inf" and the locale's point; digits come first here, and this is rarely long. */
+    /* strtod would also take hexadecimal, "inf" and the locale's point; digits come first here, and this is
+     * rarely long. */
     double v = 0, place = 1;
     while (isdigit((unsigned char)*e->p))
         v = v * 10 + (*e->p++ - '0');
@@ -257,14 +261,15 @@ static int comparison(struct eval *e, struct expr_value *out)
         double a = 0, b = 0;
         if (sum(e, &right) || number_of(e, out, &a) || number_of(e, &right, &b))
             return -1;
-        bool results[] = {a == b, a != b, a <= b, a >= b, a < b, a > b};
+        bool results[] = {a == b, a != b, a <= b, a >= b, a<b, a> b};
         *out = (struct expr_value){.kind = EXPR_BOOL, .num = results[i]};
         return 0;
     }
     return 0;
 }
 
-int expr_eval(const char *text, const struct expr_symbol *symbols, int count, struct expr_value *out, struct err *err)
+int expr_eval(const char *text, const struct expr_symbol *symbols, int count, struct expr_value *out,
+              struct err *err)
 {
     if (strlen(text) > EXPR_MAX)
         return err_set(err, ERR_INVALID, "an expression has at most %d characters", EXPR_MAX);

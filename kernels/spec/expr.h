@@ -1,6 +1,6 @@
-/* expr: the expressions of composite layers: "=filters*2". Numbers, the layer's parameters, + - * / % (the sign of the
- * divisor, as in Python), comparisons, parentheses, min max floor ceil round, if(condition, a, b). Bounded in length and depth;
- * nothing is called and nothing is allocated. */
+/* expr: the expressions of composite layers: "=filters*2". Numbers, the layer's parameters, + - * / % (the
+ * sign of the divisor, as in Python), comparisons, parentheses, min max floor ceil round, if(condition, a,
+ * b). Bounded in length and depth; nothing is called and nothing is allocated. */
 #ifndef KERNELS_SPEC_EXPR_H
 #define KERNELS_SPEC_EXPR_H
 
@@ -23,6 +23,7 @@ struct expr_symbol {
 };
 
 /* Evaluate text (without the leading '='). The err says what is wrong and at which character. */
-int expr_eval(const char *text, const struct expr_symbol *symbols, int count, struct expr_value *out, struct err *err);
+int expr_eval(const char *text, const struct expr_symbol *symbols, int count, struct expr_value *out,
+              struct err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* Layer files: parameters and the outside of the body. The body's layers are read where they are used, with the
- * values they are used with: model_json.c. */
+/* Layer files: parameters and the outside of the body. The body's layers are read where they are used, with
+ * the values they are used with: model_json.c. */
 #include "kernels/spec/layer_file_json.h"
 
 #include <stdio.h>
@@ -68,8 +68,8 @@ static int read_limit(struct parse *p, const json_t *o, const char *pointer, con
         return 0;
     char at[POINTER_MAX];
     if (!json_is_number(v)) {
-        parse_fail(p, "parameters", pointer_to(at, sizeof(at), pointer, key), "\"%s\" must be a number, not %s", key,
-                   json_kind(v));
+        parse_fail(p, "parameters", pointer_to(at, sizeof(at), pointer, key),
+                   "\"%s\" must be a number, not %s", key, json_kind(v));
         return -1;
     }
     *out = json_number_value(v);
@@ -125,7 +125,8 @@ static void read_parameter(struct parse *p, const json_t *o, const char *pointer
     static const char *const required[] = {"name", "type", NULL};
     char at[POINTER_MAX];
     if (!json_is_object(o)) {
-        parse_fail(p, "parameters", pointer, "a parameter is an object {\"name\", \"type\", \"default\"}, not %s", json_kind(o));
+        parse_fail(p, "parameters", pointer,
+                   "a parameter is an object {\"name\", \"type\", \"default\"}, not %s", json_kind(o));
         return;
     }
     parse_members(p, o, pointer, known, required);
@@ -135,20 +136,24 @@ static void read_parameter(struct parse *p, const json_t *o, const char *pointer
     const char *text = json_string_value(name);
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
     size_t n = strspn(text, letters);
-    if (!n || text[n] || n > 64 || (text[0] >= '0' && text[0] <= '9') || !strcmp(text, "true") || !strcmp(text, "false")) {
+    if (!n || text[n] || n > 64 || (text[0] >= '0' && text[0] <= '9') || !strcmp(text, "true") ||
+        !strcmp(text, "false")) {
         parse_fail(p, "names", pointer_to(at, sizeof(at), pointer, "name"),
-                   "a parameter's name has 1 to 64 letters, digits and _, first no digit, not \"%.80s\"", text);
+                   "a parameter's name has 1 to 64 letters, digits and _, first no digit, not \"%.80s\"",
+                   text);
         return;
     }
     if (params_index(file->params, file->param_count, text) >= 0) {
-        parse_fail(p, "names", pointer_to(at, sizeof(at), pointer, "name"), "a second parameter named \"%s\"", text);
+        parse_fail(p, "names", pointer_to(at, sizeof(at), pointer, "name"), "a second parameter named \"%s\"",
+                   text);
         return;
     }
     struct param_def *d = &file->params[file->param_count++];
     *d = (struct param_def){.name = xstrdup(text), .min = -9007199254740992.0, .max = 9007199254740992.0};
     const json_t *help = parse_member(p, o, pointer, "help", JSON_STRING);
     d->help = help ? xstrndup(json_string_value(help), 400) : NULL;
-    if (read_kind(p, o, pointer, d) || read_limit(p, o, pointer, "min", &d->min) || read_limit(p, o, pointer, "max", &d->max) ||
+    if (read_kind(p, o, pointer, d) || read_limit(p, o, pointer, "min", &d->min) ||
+        read_limit(p, o, pointer, "max", &d->max) ||
         (d->kind == PARAM_CHOICE && read_choices(p, o, pointer, d)))
         return;
     if (d->min > d->max) {
@@ -183,7 +188,8 @@ static void read_input(struct parse *p, const json_t *v, const char *pointer, st
     struct shape shape = {0};
     if (json_is_object(v)) {
         parse_members(p, v, pointer, known, required);
-        const json_t *n = parse_member(p, v, pointer, "name", JSON_STRING), *s = parse_member(p, v, pointer, "shape", JSON_ARRAY);
+        const json_t *n = parse_member(p, v, pointer, "name", JSON_STRING),
+                     *s = parse_member(p, v, pointer, "shape", JSON_ARRAY);
         name = n ? json_string_value(n) : NULL;
         char at[POINTER_MAX];
         if (s && parse_shape(p, s, pointer_to(at, sizeof(at), pointer, "shape"), SHAPE_MAX_RANK - 1, &shape))
@@ -209,7 +215,8 @@ static void read_inputs(struct parse *p, const json_t *body, struct layer_file *
     if (!list)
         return;
     if (n < 1 || n > LAYER_MAX_INPUTS) {
-        parse_fail(p, "inputs", "/composite/inputs", "a layer has 1 to %d inputs, not %zu", LAYER_MAX_INPUTS, n);
+        parse_fail(p, "inputs", "/composite/inputs", "a layer has 1 to %d inputs, not %zu", LAYER_MAX_INPUTS,
+                   n);
         return;
     }
     file->inputs = xcalloc(n, sizeof(*file->inputs));
@@ -226,7 +233,8 @@ static void read_output(struct parse *p, const json_t *body, struct layer_file *
     if (!list)
         return;
     if (json_array_size(list) != 1 || !json_is_string(json_array_get(list, 0))) {
-        parse_fail(p, "outputs", "/composite/outputs", "a composite has exactly one output, the name of one of its layers");
+        parse_fail(p, "outputs", "/composite/outputs",
+                   "a composite has exactly one output, the name of one of its layers");
         return;
     }
     const char *name = json_string_value(json_array_get(list, 0));
@@ -248,9 +256,11 @@ static void read_body(struct parse *p, struct layer_file *file)
     static const char *const known[] = {"inputs", "layers", "outputs", NULL};
     const json_t *body = parse_member(p, file->root, "", "composite", JSON_OBJECT);
     if (json_object_get(file->root, "kernel")) {
-        struct finding *it = parse_fail(p, "body", "/kernel", "layers written as kernels are not supported by trainer %s",
-                                        TRAINYARD_VERSION);
-        finding_hint(it, "write the layer as a \"composite\" of built-in layers; `trainyard-train layers` lists them");
+        struct finding *it =
+            parse_fail(p, "body", "/kernel", "layers written as kernels are not supported by trainer %s",
+                       TRAINYARD_VERSION);
+        finding_hint(
+            it, "write the layer as a \"composite\" of built-in layers; `trainyard-train layers` lists them");
         return;
     }
     if (!body) {
@@ -307,9 +317,11 @@ static void check_name(struct parse *p, const struct layer_library *l, struct la
         parse_fail(p, "body", "", "more than %d layer files", LAYER_LIBRARY_MAX);
 }
 
-const struct layer_file *layer_library_add(struct layer_library *l, const char *text, size_t n, struct findings *f)
+const struct layer_file *layer_library_add(struct layer_library *l, const char *text, size_t n,
+                                           struct findings *f)
 {
-    static const char *const known[] = {"format", "name", "description", "parameters", "composite", "kernel", NULL};
+    static const char *const known[] = {"format",    "name",   "description", "parameters",
+                                        "composite", "kernel", NULL};
     static const char *const required[] = {"format", "name", NULL};
     struct parse p = {.f = f, .area = "layer"};
     struct layer_file *file = xcalloc(1, sizeof(*file));
@@ -338,11 +350,13 @@ int layer_library_load(struct layer_library *l, const char *path, struct finding
     }
     struct findings own = {0};
     layer_library_add(l, buf_str(&text), text.len, &own);
-    /* The pointers are of the layer file, not of the file that is being verified: say so in the message instead. */
+    /* The pointers are of the layer file, not of the file that is being verified: say so in the message
+     * instead. */
     for (size_t i = 0; i < own.count; i++) {
         struct finding *it = &own.items[i];
-        struct finding *to = findings_add(f, it->status, it->check, NULL, "%s:%d:%d: %s%s%s", path, it->line, it->column,
-                                          it->pointer ? it->pointer : "", it->pointer && *it->pointer ? ": " : "", it->message);
+        struct finding *to = findings_add(f, it->status, it->check, NULL, "%s:%d:%d: %s%s%s", path, it->line,
+                                          it->column, it->pointer ? it->pointer : "",
+                                          it->pointer && *it->pointer ? ": " : "", it->message);
         to->hint = xstrdup(it->hint);
     }
     int rc = findings_failed(&own) ? err_set(err, ERR_UNPROCESSABLE, "layer file %s is not valid", path) : 0;
@@ -371,8 +385,8 @@ bool layer_file_has_shapes(const struct layer_file *file)
     return true;
 }
 
-struct model_spec *layer_file_model(const struct layer_library *l, const struct layer_file *file, const struct shape *shape,
-                                    struct findings *f)
+struct model_spec *layer_file_model(const struct layer_library *l, const struct layer_file *file,
+                                    const struct shape *shape, struct findings *f)
 {
     struct parse p = {.f = f, .area = "layer"};
     struct model_spec *m = model_spec_create(file->name);

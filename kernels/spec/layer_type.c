@@ -1,4 +1,5 @@
-/* dtypes, shapes, and access to a node's parameters. The rows themselves stand with their operation in ops/. */
+/* dtypes, shapes, and access to a node's parameters. The rows themselves stand with their operation in ops/.
+ */
 #include "kernels/spec/layer_type.h"
 
 #include <stdio.h>
@@ -9,8 +10,9 @@ static const struct {
     const char *name;
     int size;
 } dtypes[DTYPE_COUNT] = {
-    [DTYPE_F32] = {"float32", 4}, [DTYPE_BF16] = {"bfloat16", 2}, [DTYPE_F16] = {"float16", 2}, [DTYPE_F64] = {"float64", 8},
-    [DTYPE_U8] = {"uint8", 1},    [DTYPE_I32] = {"int32", 4},     [DTYPE_I64] = {"int64", 8},
+    [DTYPE_F32] = {"float32", 4}, [DTYPE_BF16] = {"bfloat16", 2}, [DTYPE_F16] = {"float16", 2},
+    [DTYPE_F64] = {"float64", 8}, [DTYPE_U8] = {"uint8", 1},      [DTYPE_I32] = {"int32", 4},
+    [DTYPE_I64] = {"int64", 8},
 };
 
 const char *dtype_name(enum dtype t)
@@ -67,7 +69,8 @@ static const struct param_value *value_of(const struct layer_node *n, const char
     for (int i = 0; n->type && i < n->type->param_count; i++)
         if (!strcmp(n->type->params[i].name, name))
             return &n->params[i];
-    fprintf(stderr, "fatal: layer type %s has no parameter \"%s\"\n", n->type ? n->type->name : "(input)", name);
+    fprintf(stderr, "fatal: layer type %s has no parameter \"%s\"\n", n->type ? n->type->name : "(input)",
+            name);
     abort();
 }
 

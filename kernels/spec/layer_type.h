@@ -1,7 +1,8 @@
-/* layer_type: what a layer type is. Every type is ONE row: its name, its parameters with limits, its shape rule, its
- * weights, its cost, its documentation. The rows stand with their operation (ops/conv2d.c has layer_conv2d); THE table
- * of all rows is ops/layer_types.c. How a row computes is the backend's (backend/backend.h): a backend has one op_impl
- * per row name, the reference backend plain loops, cpu oneDNN and OpenBLAS, cuda later the same slots.
+/* layer_type: what a layer type is. Every type is ONE row: its name, its parameters with limits, its shape
+ * rule, its weights, its cost, its documentation. The rows stand with their operation (ops/conv2d.c has
+ * layer_conv2d); THE table of all rows is ops/layer_types.c. How a row computes is the backend's
+ * (backend/backend.h): a backend has one op_impl per row name, the reference backend plain loops, cpu oneDNN
+ * and OpenBLAS, cuda later the same slots.
  *
  * Shapes here are of one sample, without the batch dimension, channels first (C, H, W), as in model files.
  */
@@ -12,9 +13,9 @@
 #include <stdint.h>
 #include "base/err.h"
 
-#define SHAPE_MAX_RANK 6
-#define LAYER_MAX_INPUTS 64
-#define LAYER_MAX_PARAMS 24
+#define SHAPE_MAX_RANK    6
+#define LAYER_MAX_INPUTS  64
+#define LAYER_MAX_PARAMS  24
 #define LAYER_MAX_WEIGHTS 12
 #define PARAM_TEXT_MAX    24 /* of one choice, with its NUL */
 
@@ -32,12 +33,12 @@ bool shape_equal(const struct shape *a, const struct shape *b);
 void shape_format(const struct shape *s, char *out, int n); /* "(1, 28, 28)" */
 
 enum param_kind {
-    PARAM_INT,    /* one integer */
-    PARAM_REAL,   /* one number */
+    PARAM_INT,  /* one integer */
+    PARAM_REAL, /* one number */
     PARAM_BOOL,
-    PARAM_CHOICE, /* one of choices */
-    PARAM_PAIR,   /* integer or [h, w] */
-    PARAM_INTS,   /* array of integers, up to SHAPE_MAX_RANK */
+    PARAM_CHOICE,  /* one of choices */
+    PARAM_PAIR,    /* integer or [h, w] */
+    PARAM_INTS,    /* array of integers, up to SHAPE_MAX_RANK */
     PARAM_PADDING, /* "valid", "same", integer or [h, w] */
 };
 
@@ -56,12 +57,20 @@ struct param_def {
 struct param_value {
     bool given; /* the file set it */
     double num[SHAPE_MAX_RANK];
-    int count;        /* numbers held */
+    int count;                 /* numbers held */
     char text[PARAM_TEXT_MAX]; /* CHOICE, PADDING as text; "" otherwise */
 };
 
-enum init_kind { INIT_ZEROS, INIT_ONES, INIT_CONSTANT, INIT_NORMAL /* mean 0, std = scale */, INIT_UNIFORM /* -scale..scale */,
-                 INIT_GLOROT_UNIFORM, INIT_HE_UNIFORM /* by fan_in */, INIT_HE_NORMAL };
+enum init_kind {
+    INIT_ZEROS,
+    INIT_ONES,
+    INIT_CONSTANT,
+    INIT_NORMAL /* mean 0, std = scale */,
+    INIT_UNIFORM /* -scale..scale */,
+    INIT_GLOROT_UNIFORM,
+    INIT_HE_UNIFORM /* by fan_in */,
+    INIT_HE_NORMAL
+};
 
 /* A weight (trained) or a state (kept, not trained: running mean) of a layer. */
 struct weight_def {
@@ -81,7 +90,7 @@ struct layer_cost {
 
 /* A layer in a checked graph. */
 struct layer_node {
-    char *name; /* "conv1"; inside a composite "block1/conv" */
+    char *name;                    /* "conv1"; inside a composite "block1/conv" */
     const struct layer_type *type; /* NULL for a graph input */
     char *pointer;                 /* JSON pointer of the layer in the user's file: "/layers/2" */
     int input_count;
@@ -97,13 +106,15 @@ struct layer_node {
 };
 
 struct layer_type {
-    const char *name, *group; /* group: "core", "convolution", "pooling", "activation", "normalisation", "merge", "shape" */
+    const char *name,
+        *group; /* group: "core", "convolution", "pooling", "activation", "normalisation", "merge", "shape" */
     const char *summary, *formula, *source;
     int min_inputs, max_inputs;
     const struct param_def *params;
     int param_count;
-    /* From in_shapes, in_dtypes and params: shape, dtype and weights. The err is one sentence that names the expected
-     * and the actual shape: "dense expects a flat input (n), got (64, 12, 12): put a flatten layer before it". */
+    /* From in_shapes, in_dtypes and params: shape, dtype and weights. The err is one sentence that names the
+     * expected and the actual shape: "dense expects a flat input (n), got (64, 12, 12): put a flatten layer
+     * before it". */
     int (*infer)(struct layer_node *n, struct err *err);
     void (*cost)(const struct layer_node *n, struct layer_cost *out);
 };

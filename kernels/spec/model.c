@@ -71,7 +71,8 @@ void model_spec_input(struct model_spec *m, const char *name, const struct shape
     m->input_count++;
 }
 
-struct spec_layer *model_spec_add(struct model_spec *m, const char *name, const char *type, const char *inputs)
+struct spec_layer *model_spec_add(struct model_spec *m, const char *name, const char *type,
+                                  const char *inputs)
 {
     const struct layer_type *row = layer_type_find(type);
     if (!row)

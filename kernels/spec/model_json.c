@@ -1,8 +1,10 @@
 /* Model files, and the expansion of composite layers into the flat spec.
  *
- * A scope is one list of layers with its own names: the model's, or one use of a layer file. Names resolve to flat names
- * ("block1/conv") without expanding anything, so layers may refer to later ones. What goes wrong inside a layer file is
- * reported at the model's layer that uses it (parse.instead), with the layer file's name in front. */
+ * A scope is one list of layers with its own names: the model's, or one use of a layer file. Names resolve to
+ * flat names
+ * ("block1/conv") without expanding anything, so layers may refer to later ones. What goes wrong inside a
+ * layer file is reported at the model's layer that uses it (parse.instead), with the layer file's name in
+ * front. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,11 +44,13 @@ bool parse_layer_name(struct parse *p, const char *pointer, const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/";
     size_t n = strspn(name, allowed);
-    bool edge = name[0] == '/' || name[0] == '.' || name[0] == '-' || (n && name[n - 1] == '/') || strstr(name, "//");
+    bool edge =
+        name[0] == '/' || name[0] == '.' || name[0] == '-' || (n && name[n - 1] == '/') || strstr(name, "//");
     if (n && n < MODEL_NAME_MAX && !name[n] && !edge)
         return true;
     struct finding *it = parse_fail(p, "names", pointer, "\"%.80s\" is not a name", name);
-    finding_hint(it, "a name has 1 to %d of the characters A-Z a-z 0-9 . _ - /, first a letter, digit or _", MODEL_NAME_MAX - 1);
+    finding_hint(it, "a name has 1 to %d of the characters A-Z a-z 0-9 . _ - /, first a letter, digit or _",
+                 MODEL_NAME_MAX - 1);
     return false;
 }
 
@@ -70,7 +74,8 @@ static void index_names(struct scope *s)
         const json_t *first = json_object_get(s->index, name);
         if (first) {
             struct finding *it = parse_fail(s->p, "names", where, "a second layer named \"%.80s\"", name);
-            finding_hint(it, "the first is %s/%lld; give one of them another name", s->base, (long long)json_integer_value(first));
+            finding_hint(it, "the first is %s/%lld; give one of them another name", s->base,
+                         (long long)json_integer_value(first));
         } else if (binding_find(s, name)) {
             parse_fail(s->p, "names", where, "the layer \"%.80s\" has the name of an input", name);
         } else {
@@ -146,13 +151,27 @@ static char *resolve(struct scope *s, const char *check, const char *pointer, co
 /* ---- types ---- */
 
 static const char *const synonyms[][2] = {
-    {"linear", "dense"},           {"fullyconnected", "dense"},        {"fc", "dense"},
-    {"gemm", "dense"},             {"conv", "conv2d"},                 {"convolution", "conv2d"},
-    {"maxpooling2d", "max_pool2d"}, {"maxpool2d", "max_pool2d"},       {"maxpool", "max_pool2d"},
-    {"averagepooling2d", "avg_pool2d"}, {"avgpool2d", "avg_pool2d"},   {"average_pool2d", "avg_pool2d"},
-    {"batchnormalization", "batch_norm"}, {"batchnorm2d", "batch_norm"}, {"batchnorm", "batch_norm"},
-    {"layernormalization", "layer_norm"}, {"layernorm", "layer_norm"}, {"concatenate", "concat"},
-    {"rescaling", "rescale"},      {"normalise", "rescale"},           {"normalize", "rescale"},
+    {"linear", "dense"},
+    {"fullyconnected", "dense"},
+    {"fc", "dense"},
+    {"gemm", "dense"},
+    {"conv", "conv2d"},
+    {"convolution", "conv2d"},
+    {"maxpooling2d", "max_pool2d"},
+    {"maxpool2d", "max_pool2d"},
+    {"maxpool", "max_pool2d"},
+    {"averagepooling2d", "avg_pool2d"},
+    {"avgpool2d", "avg_pool2d"},
+    {"average_pool2d", "avg_pool2d"},
+    {"batchnormalization", "batch_norm"},
+    {"batchnorm2d", "batch_norm"},
+    {"batchnorm", "batch_norm"},
+    {"layernormalization", "layer_norm"},
+    {"layernorm", "layer_norm"},
+    {"concatenate", "concat"},
+    {"rescaling", "rescale"},
+    {"normalise", "rescale"},
+    {"normalize", "rescale"},
 };
 
 static const char *nearest_type(const struct scope *s, const char *name)
@@ -176,8 +195,8 @@ static const char *nearest_type(const struct scope *s, const char *name)
 static void unknown_type(struct scope *s, const char *pointer, const char *type)
 {
     char at[POINTER_MAX];
-    struct finding *it =
-        parse_fail(s->p, "types", pointer_to(at, sizeof(at), pointer, "type"), "there is no layer type \"%.80s\"", type);
+    struct finding *it = parse_fail(s->p, "types", pointer_to(at, sizeof(at), pointer, "type"),
+                                    "there is no layer type \"%.80s\"", type);
     const char *near = nearest_type(s, type);
     if (near) {
         finding_hint(it, "did you mean \"%s\"?", near);
@@ -188,7 +207,8 @@ static void unknown_type(struct scope *s, const char *pointer, const char *type)
     struct buf list = {0};
     for (int i = 0; i < count; i++)
         buf_printf(&list, "%s%s", i ? ", " : "", types[i]->name);
-    finding_hint(it, "built in are: %s; a layer of your own is given with --layer, or uploaded to the task", buf_str(&list));
+    finding_hint(it, "built in are: %s; a layer of your own is given with --layer, or uploaded to the task",
+                 buf_str(&list));
     buf_free(&list);
 }
 
@@ -200,7 +220,8 @@ static json_t *value_json(const struct expr_value *v)
         return json_string(v->text);
     if (v->kind == EXPR_BOOL)
         return json_boolean(v->num != 0);
-    return v->num == floor(v->num) && fabs(v->num) < 9e15 ? json_integer((json_int_t)v->num) : json_real(v->num);
+    return v->num == floor(v->num) && fabs(v->num) < 9e15 ? json_integer((json_int_t)v->num)
+                                                          : json_real(v->num);
 }
 
 /* A copy of v with expressions replaced by their values; after a finding, by null. Config is never deep. */
@@ -218,14 +239,15 @@ static json_t *substitute(struct scope *s, const char *pointer, const json_t *v,
     if (json_is_array(v) && depth < 3) {
         json_t *copy = json_array();
         for (size_t i = 0; i < json_array_size(v) && i < 64; i++)
-            json_array_append_new(copy, substitute(s, pointer_at(at, sizeof(at), pointer, i), json_array_get(v, i), depth + 1));
+            json_array_append_new(
+                copy, substitute(s, pointer_at(at, sizeof(at), pointer, i), json_array_get(v, i), depth + 1));
         return copy;
     }
     if (json_is_object(v) && depth < 3) {
         json_t *copy = json_object(), *member;
         const char *key;
-        json_object_foreach((json_t *)(uintptr_t)v, key, member)
-            json_object_set_new(copy, key, substitute(s, pointer_to(at, sizeof(at), pointer, key), member, depth + 1));
+        json_object_foreach((json_t *)(uintptr_t)v, key, member) json_object_set_new(
+            copy, key, substitute(s, pointer_to(at, sizeof(at), pointer, key), member, depth + 1));
         return copy;
     }
     return json_incref((json_t *)(uintptr_t)v);
@@ -272,7 +294,8 @@ static int read_previous(struct scope *s, struct use *u, size_t i)
         name = s->bindings[0].name;
     if (name)
         return add_input(s, u, u->pointer, name);
-    struct finding *it = parse_fail(s->p, "inputs", u->pointer, "layer \"%s\" does not say its inputs", u->name);
+    struct finding *it =
+        parse_fail(s->p, "inputs", u->pointer, "layer \"%s\" does not say its inputs", u->name);
     finding_hint(it, "add \"inputs\": [\"...\"]");
     return -1;
 }
@@ -297,8 +320,8 @@ static int read_layer_inputs(struct scope *s, struct use *u, size_t i)
         char expected[48], actual[24];
         snprintf(expected, sizeof(expected), least == most ? "%d" : "%d to %d", least, most);
         snprintf(actual, sizeof(actual), "%zu", n);
-        struct finding *it = parse_fail(s->p, "inputs", list, "%s takes %s input%s, not %zu", u->type, expected,
-                                        least == most && most == 1 ? "" : "s", n);
+        struct finding *it = parse_fail(s->p, "inputs", list, "%s takes %s input%s, not %zu", u->type,
+                                        expected, least == most && most == 1 ? "" : "s", n);
         finding_expected(it, expected, actual);
         return -1;
     }
@@ -306,7 +329,8 @@ static int read_layer_inputs(struct scope *s, struct use *u, size_t i)
         const char *name = json_string_value(json_array_get(v, k));
         pointer_at(at, sizeof(at), list, k);
         if (!name) {
-            parse_fail(s->p, "inputs", at, "an input is the name of a layer, not %s", json_kind(json_array_get(v, k)));
+            parse_fail(s->p, "inputs", at, "an input is the name of a layer, not %s",
+                       json_kind(json_array_get(v, k)));
             rc = -1;
         } else if (add_input(s, u, at, name)) {
             rc = -1;
@@ -323,7 +347,8 @@ static int read_use(struct scope *s, size_t i, struct use *u)
     int before = s->p->failed;
     char at[POINTER_MAX];
     if (!json_is_object(u->o)) {
-        parse_fail(s->p, "members", u->pointer, "a layer is an object {\"name\", \"type\", \"inputs\", \"config\"}, not %s",
+        parse_fail(s->p, "members", u->pointer,
+                   "a layer is an object {\"name\", \"type\", \"inputs\", \"config\"}, not %s",
                    json_kind(u->o));
         return -1;
     }
@@ -360,11 +385,11 @@ static void append_layer(struct scope *s, struct use *u)
     char at[POINTER_MAX];
     struct spec_layer l = {.type = u->row, .params = params_defaults(u->row->params, u->row->param_count)};
     int before = s->p->failed;
-    parse_params(s->p, "config", pointer_to(at, sizeof(at), u->pointer, "config"), u->type, u->row->params, u->row->param_count,
-                 u->config, l.params);
+    parse_params(s->p, "config", pointer_to(at, sizeof(at), u->pointer, "config"), u->type, u->row->params,
+                 u->row->param_count, u->config, l.params);
     if (strlen(s->prefix) + strlen(u->name) >= MODEL_NAME_MAX)
-        parse_fail(s->p, "names", u->pointer, "the layer's full name \"%s%s\" has more than %d characters", s->prefix, u->name,
-                   MODEL_NAME_MAX - 1);
+        parse_fail(s->p, "names", u->pointer, "the layer's full name \"%s%s\" has more than %d characters",
+                   s->prefix, u->name, MODEL_NAME_MAX - 1);
     if (s->p->failed > before) {
         free(l.params);
         return;
@@ -395,7 +420,8 @@ static int check_recursion(struct scope *s, const struct use *u)
             buf_free(&chain);
             chain = longer;
         }
-        parse_fail(s->p, "recursion", u->pointer, "the layer uses itself: %s -> %s", u->file->name, buf_str(&chain));
+        parse_fail(s->p, "recursion", u->pointer, "the layer uses itself: %s -> %s", u->file->name,
+                   buf_str(&chain));
         buf_free(&chain);
         return -1;
     }
@@ -412,7 +438,9 @@ static void set_symbols(struct scope *inner, const struct param_value *values)
     for (int i = 0; i < file->param_count; i++) {
         struct expr_symbol *sym = &inner->symbols[i];
         *sym = (struct expr_symbol){.name = file->params[i].name};
-        sym->value.kind = values[i].text[0] ? EXPR_TEXT : file->params[i].kind == PARAM_BOOL ? EXPR_BOOL : EXPR_NUMBER;
+        sym->value.kind = values[i].text[0]                    ? EXPR_TEXT
+                          : file->params[i].kind == PARAM_BOOL ? EXPR_BOOL
+                                                               : EXPR_NUMBER;
         sym->value.num = values[i].num[0];
         snprintf(sym->value.text, sizeof(sym->value.text), "%s", values[i].text);
     }
@@ -430,8 +458,16 @@ static void expand_composite(struct scope *s, struct use *u)
     if (s->p->failed == before && u->input_count == u->file->input_count) {
         char *prefix = xasprintf("%s%s/", s->prefix, u->name);
         struct scope *inner = xcalloc(1, sizeof(*inner));
-        *inner = (struct scope){.p = s->p, .library = s->library, .m = s->m, .parent = s, .file = u->file, .prefix = prefix,
-                                .base = "/composite/layers", .layers = u->file->layers, .depth = s->depth + 1, .uses = s->uses};
+        *inner = (struct scope){.p = s->p,
+                                .library = s->library,
+                                .m = s->m,
+                                .parent = s,
+                                .file = u->file,
+                                .prefix = prefix,
+                                .base = "/composite/layers",
+                                .layers = u->file->layers,
+                                .depth = s->depth + 1,
+                                .uses = s->uses};
         inner->bindings = xcalloc((size_t)u->input_count, sizeof(*inner->bindings));
         inner->binding_count = u->input_count;
         for (int i = 0; i < u->input_count; i++)
@@ -482,12 +518,21 @@ static struct binding *bind_inputs(const struct model_spec *m)
     return b;
 }
 
-void expand_layer_file(struct parse *p, const struct layer_library *library, const struct layer_file *file, struct model_spec *m)
+void expand_layer_file(struct parse *p, const struct layer_library *library, const struct layer_file *file,
+                       struct model_spec *m)
 {
     size_t uses = 0;
     struct scope *s = xcalloc(1, sizeof(*s));
-    *s = (struct scope){.p = p, .library = library, .m = m, .file = file, .prefix = "", .base = "/composite/layers",
-                        .layers = file->layers, .bindings = bind_inputs(m), .binding_count = m->input_count, .uses = &uses};
+    *s = (struct scope){.p = p,
+                        .library = library,
+                        .m = m,
+                        .file = file,
+                        .prefix = "",
+                        .base = "/composite/layers",
+                        .layers = file->layers,
+                        .bindings = bind_inputs(m),
+                        .binding_count = m->input_count,
+                        .uses = &uses};
     struct param_value *values = params_defaults(file->params, file->param_count);
     set_symbols(s, values);
     expand_scope(s);
@@ -519,7 +564,8 @@ int parse_shape(struct parse *p, const json_t *v, const char *pointer, int most,
     char at[POINTER_MAX], actual[96];
     size_t n = json_array_size(v);
     if (!json_is_array(v) || n < 1 || n > (size_t)most) {
-        parse_fail(p, "values", pointer, "a shape is an array of 1 to %d integers, not %s", most, json_short(v, actual, sizeof(actual)));
+        parse_fail(p, "values", pointer, "a shape is an array of 1 to %d integers, not %s", most,
+                   json_short(v, actual, sizeof(actual)));
         return -1;
     }
     *out = (struct shape){.rank = (int)n};
@@ -528,7 +574,8 @@ int parse_shape(struct parse *p, const json_t *v, const char *pointer, int most,
         json_int_t x = json_is_integer(d) ? json_integer_value(d) : 0;
         if (x < 1 || x > INT32_MAX) {
             struct finding *it = parse_fail(p, "values", pointer_at(at, sizeof(at), pointer, i),
-                                            "a dimension is an integer from 1 to %d, not %s", INT32_MAX, json_short(d, actual, sizeof(actual)));
+                                            "a dimension is an integer from 1 to %d, not %s", INT32_MAX,
+                                            json_short(d, actual, sizeof(actual)));
             finding_hint(it, "a shape is that of one sample, without the batch: [1, 28, 28]");
             return -1;
         }
@@ -553,8 +600,8 @@ static int parse_dtype(struct parse *p, const json_t *o, const char *pointer, en
         if (!strcmp(*k, json_string_value(v)))
             return dtype_parse(*k, out);
     char at[POINTER_MAX];
-    struct finding *it = parse_fail(p, "values", pointer_to(at, sizeof(at), pointer, "dtype"), "an input's dtype is not \"%.40s\"",
-                                    json_string_value(v));
+    struct finding *it = parse_fail(p, "values", pointer_to(at, sizeof(at), pointer, "dtype"),
+                                    "an input's dtype is not \"%.40s\"", json_string_value(v));
     finding_expected(it, "float32, uint8 or int32", json_string_value(v));
     const char *near = nearest_name(json_string_value(v), known);
     if (near)
@@ -577,7 +624,8 @@ static void parse_inputs(struct parse *p, const json_t *root, struct model_spec 
         const json_t *o = json_array_get(list, i);
         pointer_at(at, sizeof(at), "/inputs", i);
         if (!json_is_object(o)) {
-            parse_fail(p, "inputs", at, "an input is an object {\"name\", \"shape\", \"dtype\"}, not %s", json_kind(o));
+            parse_fail(p, "inputs", at, "an input is an object {\"name\", \"shape\", \"dtype\"}, not %s",
+                       json_kind(o));
             continue;
         }
         parse_members(p, o, at, known, required);
@@ -585,9 +633,11 @@ static void parse_inputs(struct parse *p, const json_t *root, struct model_spec 
         struct shape shape = {.rank = 1, .dim = {1}};
         enum dtype dtype;
         if (json_object_get(o, "shape"))
-            parse_shape(p, json_object_get(o, "shape"), pointer_to(where, sizeof(where), at, "shape"), SHAPE_MAX_RANK - 1, &shape);
+            parse_shape(p, json_object_get(o, "shape"), pointer_to(where, sizeof(where), at, "shape"),
+                        SHAPE_MAX_RANK - 1, &shape);
         parse_dtype(p, o, at, &dtype);
-        if (!name || !parse_layer_name(p, pointer_to(where, sizeof(where), at, "name"), json_string_value(name)))
+        if (!name ||
+            !parse_layer_name(p, pointer_to(where, sizeof(where), at, "name"), json_string_value(name)))
             continue;
         for (int k = 0; k < m->input_count; k++)
             if (!strcmp(m->inputs[k].name, json_string_value(name)))
@@ -623,15 +673,23 @@ static void parse_outputs(struct scope *s, const json_t *root)
     }
 }
 
-static void parse_layers(struct parse *p, const json_t *root, const struct layer_library *library, struct model_spec *m)
+static void parse_layers(struct parse *p, const json_t *root, const struct layer_library *library,
+                         struct model_spec *m)
 {
     size_t uses = 0;
     const json_t *layers = parse_member(p, root, "", "layers", JSON_ARRAY);
     if (layers && json_array_size(layers) == 0)
         parse_fail(p, "layers", "/layers", "a model has at least one layer");
     struct scope *s = xcalloc(1, sizeof(*s));
-    *s = (struct scope){.p = p, .library = library, .m = m, .prefix = "", .base = "/layers", .layers = layers,
-                        .bindings = bind_inputs(m), .binding_count = m->input_count, .uses = &uses};
+    *s = (struct scope){.p = p,
+                        .library = library,
+                        .m = m,
+                        .prefix = "",
+                        .base = "/layers",
+                        .layers = layers,
+                        .bindings = bind_inputs(m),
+                        .binding_count = m->input_count,
+                        .uses = &uses};
     expand_scope(s);
     parse_outputs(s, root);
     json_decref(s->index);
@@ -639,7 +697,8 @@ static void parse_layers(struct parse *p, const json_t *root, const struct layer
     free(s);
 }
 
-struct model_spec *model_parse(const char *text, size_t n, const struct layer_library *library, struct findings *f)
+struct model_spec *model_parse(const char *text, size_t n, const struct layer_library *library,
+                               struct findings *f)
 {
     static const char *const known[] = {"format", "name", "description", "inputs", "layers", "outputs", NULL};
     static const char *const required[] = {"format", "name", "inputs", "layers", "outputs", NULL};

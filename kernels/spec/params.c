@@ -96,7 +96,8 @@ void param_write_json(const struct param_def *def, const struct param_value *v, 
     buf_putc(out, ']');
 }
 
-void params_write_json(const struct param_def *defs, int count, const struct param_value *values, struct buf *out)
+void params_write_json(const struct param_def *defs, int count, const struct param_value *values,
+                       struct buf *out)
 {
     buf_putc(out, '{');
     bool first = true;

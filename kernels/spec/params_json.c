@@ -24,19 +24,22 @@ static void limits_text(const struct param_def *d, char *out, size_t n)
         buf_json_num(&b, d->min);
     }
     if (high) {
-        buf_puts(&b, d->max_open ? (low ? " and below " : " below ") : low ? (d->min_open ? ", at most " : " to ") : " of at most ");
+        buf_puts(&b, d->max_open ? (low ? " and below " : " below ")
+                     : low       ? (d->min_open ? ", at most " : " to ")
+                                 : " of at most ");
         buf_json_num(&b, d->max);
     }
     snprintf(out, n, "%s", buf_str(&b));
     buf_free(&b);
 }
 
-static int wrong(struct parse *p, const char *check, const char *pointer, const struct param_def *d, const char *expected,
-                 const json_t *value)
+static int wrong(struct parse *p, const char *check, const char *pointer, const struct param_def *d,
+                 const char *expected, const json_t *value)
 {
     char actual[96];
     json_short(value, actual, sizeof(actual));
-    struct finding *it = parse_fail(p, check, pointer, "\"%s\" must be %s, not %s", d->name, expected, actual);
+    struct finding *it =
+        parse_fail(p, check, pointer, "\"%s\" must be %s, not %s", d->name, expected, actual);
     finding_expected(it, expected, actual);
     if (d->help)
         finding_hint(it, "%s: %s", d->name, d->help);
@@ -56,8 +59,8 @@ static bool number_fits(const struct param_def *d, const json_t *v, double *out)
     return true;
 }
 
-static int read_choice(struct parse *p, const char *check, const char *pointer, const struct param_def *d, const json_t *v,
-                       struct param_value *out)
+static int read_choice(struct parse *p, const char *check, const char *pointer, const struct param_def *d,
+                       const json_t *v, struct param_value *out)
 {
     if (json_is_string(v) && params_is_choice(d, json_string_value(v))) {
         out->count = 0;
@@ -72,7 +75,8 @@ static int read_choice(struct parse *p, const char *check, const char *pointer, 
         buf_puts(&list, ", an integer or [h, w]");
     char actual[96];
     json_short(v, actual, sizeof(actual));
-    struct finding *it = parse_fail(p, check, pointer, "\"%s\" must be %s, not %s", d->name, buf_str(&list), actual);
+    struct finding *it =
+        parse_fail(p, check, pointer, "\"%s\" must be %s, not %s", d->name, buf_str(&list), actual);
     finding_expected(it, buf_str(&list), actual);
     const char *near =
         json_is_string(v) ? nearest_name(json_string_value(v), (const char *const *)choices) : NULL;
@@ -83,8 +87,8 @@ static int read_choice(struct parse *p, const char *check, const char *pointer, 
     return -1;
 }
 
-static int read_numbers(struct parse *p, const char *check, const char *pointer, const struct param_def *d, const json_t *v,
-                        struct param_value *out)
+static int read_numbers(struct parse *p, const char *check, const char *pointer, const struct param_def *d,
+                        const json_t *v, struct param_value *out)
 {
     char limits[96], expected[160];
     limits_text(d, limits, sizeof(limits));
@@ -113,8 +117,8 @@ static int read_numbers(struct parse *p, const char *check, const char *pointer,
     return 0;
 }
 
-int parse_param(struct parse *p, const char *check, const char *pointer, const struct param_def *d, const json_t *v,
-                struct param_value *out)
+int parse_param(struct parse *p, const char *check, const char *pointer, const struct param_def *d,
+                const json_t *v, struct param_value *out)
 {
     char limits[96];
     out->given = true;
@@ -146,8 +150,8 @@ int parse_param(struct parse *p, const char *check, const char *pointer, const s
     return 0;
 }
 
-static void unknown_param(struct parse *p, const char *check, const char *pointer, const char *owner, const char *key,
-                          const struct param_def *defs, int count)
+static void unknown_param(struct parse *p, const char *check, const char *pointer, const char *owner,
+                          const char *key, const struct param_def *defs, int count)
 {
     const char **known = xcalloc((size_t)count + 1, sizeof(*known));
     struct buf list = {0};
@@ -156,8 +160,8 @@ static void unknown_param(struct parse *p, const char *check, const char *pointe
         buf_printf(&list, "%s%s", i ? ", " : "", defs[i].name);
     }
     char at[POINTER_MAX];
-    struct finding *it =
-        parse_fail(p, check, pointer_to(at, sizeof(at), pointer, key), "%s has no parameter \"%.80s\"", owner, key);
+    struct finding *it = parse_fail(p, check, pointer_to(at, sizeof(at), pointer, key),
+                                    "%s has no parameter \"%.80s\"", owner, key);
     const char *near = nearest_name(key, known);
     if (near)
         finding_hint(it, "did you mean \"%s\"?", near);
@@ -167,8 +171,8 @@ static void unknown_param(struct parse *p, const char *check, const char *pointe
     free(known);
 }
 
-void parse_params(struct parse *p, const char *check, const char *pointer, const char *owner, const struct param_def *defs,
-                  int count, const json_t *config, struct param_value *values)
+void parse_params(struct parse *p, const char *check, const char *pointer, const char *owner,
+                  const struct param_def *defs, int count, const json_t *config, struct param_value *values)
 {
     const char *key;
     json_t *value;

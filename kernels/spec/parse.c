@@ -21,7 +21,8 @@ struct finding *parse_fail(struct parse *p, const char *check, const char *point
     }
     struct buf message = {0};
     if (p->within)
-        buf_printf(&message, "in layer file \"%s\"%s%s: ", p->within, pointer && *pointer ? ", " : "", pointer ? pointer : "");
+        buf_printf(&message, "in layer file \"%s\"%s%s: ", p->within, pointer && *pointer ? ", " : "",
+                   pointer ? pointer : "");
     va_list ap;
     va_start(ap, fmt);
     buf_vprintf(&message, fmt, ap);
@@ -62,8 +63,8 @@ int parse_finish(struct parse *p, const char *text, size_t n)
     if (p->unlisted) {
         char name[64];
         snprintf(name, sizeof(name), "%s.more", p->area);
-        findings_add(p->f, FINDING_FAILED, name, NULL, "%d more mistakes are not listed; these %d come first", p->unlisted,
-                     SPEC_MAX_FINDINGS);
+        findings_add(p->f, FINDING_FAILED, name, NULL, "%d more mistakes are not listed; these %d come first",
+                     p->unlisted, SPEC_MAX_FINDINGS);
         p->unlisted = 0;
     }
     findings_locate(p->f, text, n);
@@ -137,7 +138,8 @@ const char *json_short(const json_t *v, char *out, size_t n)
 /* ---- the document ---- */
 
 static const char *const foreign[][2] = {
-    {"class_name", "this looks like a Keras model.to_json() file; write the layers as docs/schemas/model.schema.json says"},
+    {"class_name",
+     "this looks like a Keras model.to_json() file; write the layers as docs/schemas/model.schema.json says"},
     {"optimizer", "an algorithm file begins with \"format\": \"trainyard.algorithm/1\""},
     {"composite", "a layer file begins with \"format\": \"trainyard.layer/1\""},
     {"layers", "a model file begins with \"format\": \"trainyard.model/1\""},
@@ -146,7 +148,8 @@ static const char *const foreign[][2] = {
 int parse_format(struct parse *p, const json_t *root, const char *format)
 {
     if (!json_is_object(root)) {
-        struct finding *it = parse_fail(p, "format", "", "the file must be a JSON object, not %s", json_kind(root));
+        struct finding *it =
+            parse_fail(p, "format", "", "the file must be a JSON object, not %s", json_kind(root));
         finding_hint(it, "begin with {\"format\": \"%s\", ...}", format);
         return -1;
     }
@@ -166,9 +169,11 @@ int parse_format(struct parse *p, const json_t *root, const char *format)
         finding_expected(it, format, NULL);
         return -1;
     }
-    it = parse_fail(p, "format", "/format", "the format is %s, not \"%s\"", json_short(v, actual, sizeof(actual)), format);
+    it = parse_fail(p, "format", "/format", "the format is %s, not \"%s\"",
+                    json_short(v, actual, sizeof(actual)), format);
     if (json_is_string(v) && !strncmp(json_string_value(v), "trainyard.", 10))
-        finding_hint(it, "this file was given as the wrong kind, or is of a version that this trainer does not know");
+        finding_hint(
+            it, "this file was given as the wrong kind, or is of a version that this trainer does not know");
     finding_expected(it, format, actual);
     return -1;
 }
@@ -227,7 +232,8 @@ static void unknown_member(struct parse *p, const char *pointer, const char *key
     buf_free(&list);
 }
 
-void parse_members(struct parse *p, const json_t *object, const char *pointer, const char *const *known, const char *const *required)
+void parse_members(struct parse *p, const json_t *object, const char *pointer, const char *const *known,
+                   const char *const *required)
 {
     const char *key;
     json_t *value;
@@ -244,17 +250,21 @@ void parse_members(struct parse *p, const json_t *object, const char *pointer, c
 
 static const char *type_name(json_type type)
 {
-    return type == JSON_STRING ? "a string" : type == JSON_ARRAY ? "an array" : type == JSON_OBJECT ? "an object" : "a number";
+    return type == JSON_STRING   ? "a string"
+           : type == JSON_ARRAY  ? "an array"
+           : type == JSON_OBJECT ? "an object"
+                                 : "a number";
 }
 
-const json_t *parse_member(struct parse *p, const json_t *object, const char *pointer, const char *name, json_type type)
+const json_t *parse_member(struct parse *p, const json_t *object, const char *pointer, const char *name,
+                           json_type type)
 {
     const json_t *v = json_object_get(object, name);
     if (!v || json_typeof(v) == type)
         return v;
     char at[POINTER_MAX];
-    parse_fail(p, "members", pointer_to(at, sizeof(at), pointer, name), "\"%s\" must be %s, not %s", name, type_name(type),
-               json_kind(v));
+    parse_fail(p, "members", pointer_to(at, sizeof(at), pointer, name), "\"%s\" must be %s, not %s", name,
+               type_name(type), json_kind(v));
     return NULL;
 }
 
@@ -267,7 +277,8 @@ const char *parse_file_name(struct parse *p, const json_t *root)
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t n = strspn(name, allowed);
     if (name[n] || n == 0 || n > 64) {
-        parse_fail(p, "names", "/name", "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ -, not \"%.80s\"", name);
+        parse_fail(p, "names", "/name",
+                   "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ -, not \"%.80s\"", name);
         return NULL;
     }
     return name;

@@ -9,9 +9,9 @@
 #define HEAD(file, title)                                                                                    \
     "{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n"                                      \
     " \"$id\": \"" file "\",\n \"title\": \"" title "\",\n \"type\": \"object\",\n"
-#define FILE_NAME    "{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9._-]{1,64}$\"}"
-#define LAYER_NAME   "{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,126}$\"}"
-#define DESCRIPTION  "\"description\": {\"type\": \"string\"}"
+#define FILE_NAME   "{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9._-]{1,64}$\"}"
+#define LAYER_NAME  "{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,126}$\"}"
+#define DESCRIPTION "\"description\": {\"type\": \"string\"}"
 
 /* ---- one parameter ---- */
 
@@ -101,13 +101,18 @@ static void write_member(const struct param_def *d, int most, const char *betwee
 static void write_config(const struct layer_type *t, bool expressions, struct buf *out)
 {
     bool required = false;
-    buf_printf(out, "{\"if\": {\"properties\": {\"type\": {\"const\": \"%s\"}}, \"required\": [\"type\"]},\n    \"then\": {", t->name);
+    buf_printf(out,
+               "{\"if\": {\"properties\": {\"type\": {\"const\": \"%s\"}}, \"required\": [\"type\"]},\n    "
+               "\"then\": {",
+               t->name);
     for (int i = 0; i < t->param_count; i++)
         required |= t->params[i].required;
     if (required)
         buf_puts(out, "\"required\": [\"config\"], ");
-    buf_printf(out, "\"properties\": {\"inputs\": {\"minItems\": %d, \"maxItems\": %d},\n     \"config\": {\"description\": ", t->min_inputs,
-               t->max_inputs < LAYER_MAX_INPUTS ? t->max_inputs : LAYER_MAX_INPUTS);
+    buf_printf(out,
+               "\"properties\": {\"inputs\": {\"minItems\": %d, \"maxItems\": %d},\n     \"config\": "
+               "{\"description\": ",
+               t->min_inputs, t->max_inputs < LAYER_MAX_INPUTS ? t->max_inputs : LAYER_MAX_INPUTS);
     buf_json_str(out, t->summary);
     buf_puts(out, ", \"additionalProperties\": false, \"properties\": {");
     for (int i = 0; i < t->param_count; i++) {
@@ -138,10 +143,13 @@ static void write_layer_item(bool expressions, struct buf *out)
 {
     int count;
     const struct layer_type *const *types = layer_types(&count);
-    buf_puts(out, "{\"type\": \"object\", \"required\": [\"name\", \"type\"], \"additionalProperties\": false,\n  \"properties\": {\n"
+    buf_puts(out, "{\"type\": \"object\", \"required\": [\"name\", \"type\"], \"additionalProperties\": "
+                  "false,\n  \"properties\": {\n"
                   "   \"name\": " LAYER_NAME ",\n"
-                  "   \"type\": {\"type\": \"string\", \"description\": \"a built-in type, or the name of a layer file\"},\n"
-                  "   \"inputs\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"description\": \"layers or inputs; absent: the layer before\"},\n"
+                  "   \"type\": {\"type\": \"string\", \"description\": \"a built-in type, or the name of a "
+                  "layer file\"},\n"
+                  "   \"inputs\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"description\": "
+                  "\"layers or inputs; absent: the layer before\"},\n"
                   "   \"config\": {\"type\": \"object\"}},\n  \"allOf\": [");
     for (int i = 0; i < count; i++) {
         buf_puts(out, i ? ",\n   " : "\n   ");
@@ -152,23 +160,42 @@ static void write_layer_item(bool expressions, struct buf *out)
 
 static void write_shape(struct buf *out)
 {
-    buf_printf(out, "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, \"items\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": %d},"
-                    " \"description\": \"of one sample, without the batch; images are [channels, height, width]\"}",
-               SHAPE_MAX_RANK - 1, INT32_MAX);
+    buf_printf(
+        out,
+        "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, \"items\": {\"type\": \"integer\", "
+        "\"minimum\": 1, \"maximum\": %d},"
+        " \"description\": \"of one sample, without the batch; images are [channels, height, width]\"}",
+        SHAPE_MAX_RANK - 1, INT32_MAX);
 }
 
 void schema_write_model(struct buf *out)
 {
-    buf_puts(out, HEAD("model.schema.json", "A model's structure") " \"required\": [\"format\", \"name\", \"inputs\", \"layers\", \"outputs\"],\n"
-                  " \"additionalProperties\": false,\n \"properties\": {\n"
-                  "  \"format\": {\"const\": \"trainyard.model/1\"},\n  \"name\": " FILE_NAME ",\n  " DESCRIPTION ",\n  \"inputs\": ");
-    buf_printf(out, "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, \"items\": {\"type\": \"object\", \"required\": [\"name\", \"shape\"],"
-                    " \"additionalProperties\": false,\n   \"properties\": {\"name\": " LAYER_NAME ",\n    \"shape\": ",
+    buf_puts(
+        out,
+        HEAD(
+            "model.schema.json",
+            "A model's structure") " \"required\": [\"format\", \"name\", \"inputs\", \"layers\", "
+                                   "\"outputs\"],\n"
+                                   " \"additionalProperties\": false,\n \"properties\": {\n"
+                                   "  \"format\": {\"const\": \"trainyard.model/1\"},\n  \"name\": " FILE_NAME
+                                   ",\n  " DESCRIPTION ",\n  \"inputs\": ");
+    buf_printf(out,
+               "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, \"items\": {\"type\": \"object\", "
+               "\"required\": [\"name\", \"shape\"],"
+               " \"additionalProperties\": false,\n   \"properties\": {\"name\": " LAYER_NAME
+               ",\n    \"shape\": ",
                MODEL_MAX_INPUTS);
     write_shape(out);
-    buf_puts(out, ",\n    \"dtype\": {\"enum\": [\"float32\", \"uint8\", \"int32\"], \"default\": \"float32\"}}}},\n");
-    buf_printf(out, "  \"layers\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, \"items\": {\"$ref\": \"#/$defs/layer\"}},\n", MODEL_MAX_LAYERS);
-    buf_printf(out, "  \"outputs\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, \"items\": {\"type\": \"string\"}}},\n \"$defs\": {\"layer\": ",
+    buf_puts(
+        out,
+        ",\n    \"dtype\": {\"enum\": [\"float32\", \"uint8\", \"int32\"], \"default\": \"float32\"}}}},\n");
+    buf_printf(out,
+               "  \"layers\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, \"items\": {\"$ref\": "
+               "\"#/$defs/layer\"}},\n",
+               MODEL_MAX_LAYERS);
+    buf_printf(out,
+               "  \"outputs\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, \"items\": "
+               "{\"type\": \"string\"}}},\n \"$defs\": {\"layer\": ",
                MODEL_MAX_OUTPUTS);
     write_layer_item(false, out);
     buf_puts(out, "}}\n");
@@ -176,26 +203,46 @@ void schema_write_model(struct buf *out)
 
 void schema_write_layer(struct buf *out)
 {
-    buf_puts(out, HEAD("layer.schema.json", "A layer made of other layers") " \"required\": [\"format\", \"name\", \"composite\"],\n"
-                  " \"additionalProperties\": false,\n \"properties\": {\n"
-                  "  \"format\": {\"const\": \"trainyard.layer/1\"},\n  \"name\": " FILE_NAME ",\n  " DESCRIPTION ",\n"
-                  "  \"parameters\": {\"type\": \"array\", \"maxItems\": 64, \"items\": {\"type\": \"object\","
-                  " \"required\": [\"name\", \"type\", \"default\"], \"additionalProperties\": false,\n   \"properties\": {\n"
-                  "    \"name\": {\"type\": \"string\", \"pattern\": \"^[A-Za-z_][A-Za-z0-9_]{0,63}$\"},\n"
-                  "    \"type\": {\"enum\": [\"integer\", \"real\", \"boolean\", \"choice\"]},\n"
-                  "    \"default\": {\"type\": [\"number\", \"boolean\", \"string\"]},\n"
-                  "    \"min\": {\"type\": \"number\"}, \"max\": {\"type\": \"number\"},\n"
-                  "    \"choices\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": 64, \"items\": {\"type\": \"string\", \"minLength\": 1,"
-                  " \"maxLength\": 23, \"pattern\": \"^[^|]*$\"}},\n    \"help\": {\"type\": \"string\"}}}},\n"
-                  "  \"composite\": {\"type\": \"object\", \"required\": [\"inputs\", \"layers\", \"outputs\"], \"additionalProperties\": false,\n"
-                  "   \"properties\": {\n    \"inputs\": {\"type\": \"array\", \"minItems\": 1, \"items\": {\"anyOf\": [" LAYER_NAME ",\n"
-                  "     {\"type\": \"object\", \"required\": [\"name\"], \"additionalProperties\": false, \"properties\": {\"name\": " LAYER_NAME
-                  ", \"shape\": ");
+    buf_puts(
+        out,
+        HEAD("layer.schema.json",
+             "A layer made of other layers") " \"required\": [\"format\", \"name\", \"composite\"],\n"
+                                             " \"additionalProperties\": false,\n \"properties\": {\n"
+                                             "  \"format\": {\"const\": \"trainyard.layer/1\"},\n  "
+                                             "\"name\": " FILE_NAME ",\n  " DESCRIPTION ",\n"
+                                             "  \"parameters\": {\"type\": \"array\", \"maxItems\": 64, "
+                                             "\"items\": {\"type\": \"object\","
+                                             " \"required\": [\"name\", \"type\", \"default\"], "
+                                             "\"additionalProperties\": false,\n   \"properties\": {\n"
+                                             "    \"name\": {\"type\": \"string\", \"pattern\": "
+                                             "\"^[A-Za-z_][A-Za-z0-9_]{0,63}$\"},\n"
+                                             "    \"type\": {\"enum\": [\"integer\", \"real\", \"boolean\", "
+                                             "\"choice\"]},\n"
+                                             "    \"default\": {\"type\": [\"number\", \"boolean\", "
+                                             "\"string\"]},\n"
+                                             "    \"min\": {\"type\": \"number\"}, \"max\": {\"type\": "
+                                             "\"number\"},\n"
+                                             "    \"choices\": {\"type\": \"array\", \"minItems\": 1, "
+                                             "\"maxItems\": 64, \"items\": {\"type\": \"string\", "
+                                             "\"minLength\": 1,"
+                                             " \"maxLength\": 23, \"pattern\": \"^[^|]*$\"}},\n    \"help\": "
+                                             "{\"type\": \"string\"}}}},\n"
+                                             "  \"composite\": {\"type\": \"object\", \"required\": "
+                                             "[\"inputs\", \"layers\", \"outputs\"], "
+                                             "\"additionalProperties\": false,\n"
+                                             "   \"properties\": {\n    \"inputs\": {\"type\": \"array\", "
+                                             "\"minItems\": 1, \"items\": {\"anyOf\": [" LAYER_NAME ",\n"
+                                             "     {\"type\": \"object\", \"required\": [\"name\"], "
+                                             "\"additionalProperties\": false, \"properties\": "
+                                             "{\"name\": " LAYER_NAME ", \"shape\": ");
     write_shape(out);
-    buf_puts(out, "}}]}},\n    \"layers\": {\"type\": \"array\", \"minItems\": 1, \"items\": {\"$ref\": \"#/$defs/layer\"}},\n"
-                  "    \"outputs\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": 1, \"items\": {\"type\": \"string\"}}}}},\n"
+    buf_puts(out, "}}]}},\n    \"layers\": {\"type\": \"array\", \"minItems\": 1, \"items\": {\"$ref\": "
+                  "\"#/$defs/layer\"}},\n"
+                  "    \"outputs\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": 1, \"items\": "
+                  "{\"type\": \"string\"}}}}},\n"
                   " \"$defs\": {\"expression\": {\"type\": \"string\", \"pattern\": \"^=\","
-                  " \"description\": \"over the parameters: + - * / % ( ) comparisons min max floor ceil round if\"},\n  \"layer\": ");
+                  " \"description\": \"over the parameters: + - * / % ( ) comparisons min max floor ceil "
+                  "round if\"},\n  \"layer\": ");
     write_layer_item(true, out);
     buf_puts(out, "}}\n");
 }
@@ -269,11 +316,14 @@ void schema_write_algorithm(struct buf *out)
     for (int i = 0; i < algorithm_field_count; i++)
         if (algorithm_fields[i].def.required)
             buf_printf(out, ", \"%s\"", algorithm_fields[i].def.name);
-    buf_puts(out, "],\n \"additionalProperties\": false,\n \"properties\": {\n  \"format\": {\"const\": \"trainyard.algorithm/1\"},\n  \"name\": " FILE_NAME
-                  ",\n  " DESCRIPTION ",\n");
+    buf_puts(out, "],\n \"additionalProperties\": false,\n \"properties\": {\n  \"format\": {\"const\": "
+                  "\"trainyard.algorithm/1\"},\n  \"name\": " FILE_NAME ",\n  " DESCRIPTION ",\n");
     for (int i = 0; i < algorithm_section_count; i++)
         write_section(&algorithm_sections[i], out);
-    buf_printf(out, "  \"precision\": {\"const\": \"float32\"},\n  \"metrics\": {\"type\": \"array\", \"maxItems\": %d, \"items\": ", ALGORITHM_MAX_METRICS);
+    buf_printf(out,
+               "  \"precision\": {\"const\": \"float32\"},\n  \"metrics\": {\"type\": \"array\", "
+               "\"maxItems\": %d, \"items\": ",
+               ALGORITHM_MAX_METRICS);
     write_metric_names(false, out);
     buf_putc(out, '}');
     write_fields(algorithm_fields, algorithm_field_count, "  ", out);

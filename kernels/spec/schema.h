@@ -1,5 +1,5 @@
-/* schema: the JSON Schemas (2020-12) of the three files that people write, from the same rows the parsers read. docs/schemas/
- * holds them; a test compares. No jansson. */
+/* schema: the JSON Schemas (2020-12) of the three files that people write, from the same rows the parsers
+ * read. docs/schemas/ holds them; a test compares. No jansson. */
 #ifndef KERNELS_SPEC_SCHEMA_H
 #define KERNELS_SPEC_SCHEMA_H
 

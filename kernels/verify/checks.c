@@ -79,14 +79,17 @@ static bool cost_fits(struct verification *v, const struct graph *g, const struc
     const struct layer_node *n = &g->nodes[largest];
     if ((double)cost->parameters > VERIFY_MAX_PARAMETERS) {
         struct finding *it = findings_add(&v->f, FINDING_FAILED, "model.cost", n->pointer,
-                                          "the model has %.3g parameters, %.3g of them in layer \"%s\"", (double)cost->parameters, most, n->name);
+                                          "the model has %.3g parameters, %.3g of them in layer \"%s\"",
+                                          (double)cost->parameters, most, n->name);
         it->expected = xasprintf("at most %.3g", VERIFY_MAX_PARAMETERS);
         it->actual = xasprintf("%.3g", (double)cost->parameters);
         it->hint = xstrdup("a flatten before a wide dense layer is the usual reason: pool or stride first");
         return false;
     }
     if (cost->activation_bytes > VERIFY_MAX_ACTIVATIONS) {
-        struct finding *it = findings_add(&v->f, FINDING_FAILED, "model.cost", NULL, "one sample needs %.3g bytes of activations", cost->activation_bytes);
+        struct finding *it =
+            findings_add(&v->f, FINDING_FAILED, "model.cost", NULL,
+                         "one sample needs %.3g bytes of activations", cost->activation_bytes);
         it->expected = xasprintf("at most %.3g", VERIFY_MAX_ACTIVATIONS);
         it->actual = xasprintf("%.3g", cost->activation_bytes);
         return false;
@@ -105,8 +108,9 @@ static void run_graph(struct verification *v, const struct graph *g, const struc
     }
     char need[32];
     units_format_size((int64_t)(bytes < 9e18 ? bytes : 9e18), need, sizeof(need));
-    struct finding *it = findings_add(&v->f, FINDING_WARNED, "model.run", NULL,
-                                      "not run here: two samples need %s of memory and %.3g operations", need, flops);
+    struct finding *it =
+        findings_add(&v->f, FINDING_WARNED, "model.run", NULL,
+                     "not run here: two samples need %s of memory and %.3g operations", need, flops);
     it->hint = xstrdup("a model this large is first computed when it trains");
 }
 
@@ -118,6 +122,7 @@ void check_graph(struct verification *v, const struct graph *g)
     if (!cost_fits(v, g, &cost))
         return;
     units_format_size(cost.weight_bytes, size, sizeof(size));
-    check_passed(v, "model.cost", "%lld parameters (%s), %.3g operations forward a sample", (long long)cost.parameters, size, cost.forward_flops);
+    check_passed(v, "model.cost", "%lld parameters (%s), %.3g operations forward a sample",
+                 (long long)cost.parameters, size, cost.forward_flops);
     run_graph(v, g, &cost);
 }

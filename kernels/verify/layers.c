@@ -9,8 +9,9 @@
 static const char *kind_name(enum param_kind k)
 {
     static const char *const names[] = {
-        [PARAM_INT] = "integer", [PARAM_REAL] = "real", [PARAM_BOOL] = "boolean", [PARAM_CHOICE] = "choice",
-        [PARAM_PAIR] = "pair",   [PARAM_INTS] = "integers", [PARAM_PADDING] = "padding",
+        [PARAM_INT] = "integer",     [PARAM_REAL] = "real", [PARAM_BOOL] = "boolean",
+        [PARAM_CHOICE] = "choice",   [PARAM_PAIR] = "pair", [PARAM_INTS] = "integers",
+        [PARAM_PADDING] = "padding",
     };
     return names[k];
 }
@@ -23,14 +24,16 @@ static void write_limits(const struct param_def *d, struct buf *out)
     buf_json_num(out, d->min);
     buf_puts(out, ",\"max\":");
     buf_json_num(out, d->max);
-    buf_printf(out, ",\"min_open\":%s,\"max_open\":%s", d->min_open ? "true" : "false", d->max_open ? "true" : "false");
+    buf_printf(out, ",\"min_open\":%s,\"max_open\":%s", d->min_open ? "true" : "false",
+               d->max_open ? "true" : "false");
 }
 
 static void write_param(const struct param_def *d, struct buf *out)
 {
     buf_puts(out, "{\"name\":");
     buf_json_str(out, d->name);
-    buf_printf(out, ",\"type\":\"%s\",\"required\":%s,\"default\":", kind_name(d->kind), d->required ? "true" : "false");
+    buf_printf(out, ",\"type\":\"%s\",\"required\":%s,\"default\":", kind_name(d->kind),
+               d->required ? "true" : "false");
     struct param_value *v = params_defaults(d, 1);
     if (v->count || v->text[0])
         param_write_json(d, v, out);
@@ -77,7 +80,8 @@ void layer_types_write_json(struct buf *out)
 {
     int count;
     const struct layer_type *const *types = layer_types(&count);
-    buf_printf(out, "{\"format\":\"trainyard.layer-types/1\",\"trainer\":\"%s\",\"layers\":[", TRAINYARD_VERSION);
+    buf_printf(out, "{\"format\":\"trainyard.layer-types/1\",\"trainer\":\"%s\",\"layers\":[",
+               TRAINYARD_VERSION);
     for (int i = 0; i < count; i++) {
         buf_puts(out, i ? ",\n" : "\n");
         write_type(types[i], out);
@@ -90,7 +94,8 @@ int layers_main(int argc, char **argv)
     struct buf out = {0};
     if (argc > 1) {
         fprintf(argv[1][0] == '-' && argv[1][1] == '-' && argv[1][2] == 'h' ? stdout : stderr,
-                "usage: trainyard-train layers\nPrints every layer type with its parameters, limits and formula as JSON.\n");
+                "usage: trainyard-train layers\nPrints every layer type with its parameters, limits and "
+                "formula as JSON.\n");
         return !strcmp(argv[1], "--help") ? 0 : 2;
     }
     layer_types_write_json(&out);

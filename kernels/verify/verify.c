@@ -14,8 +14,11 @@
 static const struct kind {
     const char *name;
     int (*verify)(struct verification *v, struct err *err);
-} kinds[] = {{"dataset", verify_dataset_file}, {"algorithm", verify_algorithm_file}, {"layer", verify_layer_file},
-             {"model", verify_model_file},     {"fit", verify_fit}};
+} kinds[] = {{"dataset", verify_dataset_file},
+             {"algorithm", verify_algorithm_file},
+             {"layer", verify_layer_file},
+             {"model", verify_model_file},
+             {"fit", verify_fit}};
 
 static const struct kind *kind_find(const char *name)
 {
@@ -27,15 +30,19 @@ static const struct kind *kind_find(const char *name)
 
 static int usage(FILE *to, int code)
 {
-    fputs("usage: trainyard-train verify [dataset|algorithm|layer|model] FILE [--layer FILE ...] [--set /pointer=value ...]\n"
+    fputs("usage: trainyard-train verify [dataset|algorithm|layer|model] FILE [--layer FILE ...] [--set "
+          "/pointer=value ...]\n"
           "                              [--pack OUT] [--options JSON]\n"
-          "       trainyard-train verify fit --model FILE --algorithm FILE --data FILE [--layer FILE ...] [--ranks N]\n"
+          "       trainyard-train verify fit --model FILE --algorithm FILE --data FILE [--layer FILE ...] "
+          "[--ranks N]\n"
           "                              [--set /pointer=value ...]\n"
-          "Checks a file and prints one JSON object. Exit code 0: all good, 3: a check failed, 2: usage, 1: could not run.\n"
+          "Checks a file and prints one JSON object. Exit code 0: all good, 3: a check failed, 2: usage, 1: "
+          "could not run.\n"
           "Without a kind, the file's own \"format\" says it; what is no JSON is a dataset.\n"
           "  --layer FILE      a layer file that the model or layer uses\n"
           "  --pack OUT        where to write the packed dataset\n"
-          "  --options JSON    of a dataset: {\"target\", \"task_type\", \"test_fraction\", \"seed\", \"header\", \"standardise\", \"format\"}\n"
+          "  --options JSON    of a dataset: {\"target\", \"task_type\", \"test_fraction\", \"seed\", "
+          "\"header\", \"standardise\", \"format\"}\n"
           "  --ranks N         how many ranks will train\n"
           "  --set P=V         an override inside the algorithm file\n",
           to);
@@ -105,7 +112,8 @@ static const char *kind_of_file(const char *path)
             kind = "model";
         for (size_t i = 0; format && i < ARRAY_LEN(kinds); i++) {
             size_t n = strlen(kinds[i].name);
-            if (!strncmp(format, "trainyard.", 10) && !strncmp(format + 10, kinds[i].name, n) && format[10 + n] == '/')
+            if (!strncmp(format, "trainyard.", 10) && !strncmp(format + 10, kinds[i].name, n) &&
+                format[10 + n] == '/')
                 kind = kinds[i].name;
         }
         json_decref(root);
@@ -117,8 +125,10 @@ static const char *kind_of_file(const char *path)
 static void print_answer(const struct verification *v, const char *kind, double seconds)
 {
     struct buf out = {0};
-    buf_printf(&out, "{\"format\":\"trainyard.verification/1\",\"kind\":\"%s\",\"ok\":%s,\"trainer\":\"%s\",\"seconds\":", kind,
-               findings_failed(&v->f) ? "false" : "true", TRAINYARD_VERSION);
+    buf_printf(
+        &out,
+        "{\"format\":\"trainyard.verification/1\",\"kind\":\"%s\",\"ok\":%s,\"trainer\":\"%s\",\"seconds\":",
+        kind, findings_failed(&v->f) ? "false" : "true", TRAINYARD_VERSION);
     buf_json_num(&out, seconds);
     buf_puts(&out, ",\"checks\":");
     findings_write_json(&v->f, &out);

@@ -1,7 +1,9 @@
-/* verify: `trainyard-train verify` and `trainyard-train layers` (docs/architecture.md 4.2, docs/verification.md).
+/* verify: `trainyard-train verify` and `trainyard-train layers` (docs/architecture.md 4.2,
+ * docs/verification.md).
  *
- * One JSON object on stdout, findings in it, exit code 0, 3, 2 or 1. Nothing here allocates by a number from a file before the
- * number was checked. Needs jansson. What really runs a model or an optimizer is the trainer's: probe.h.
+ * One JSON object on stdout, findings in it, exit code 0, 3, 2 or 1. Nothing here allocates by a number from
+ * a file before the number was checked. Needs jansson. What really runs a model or an optimizer is the
+ * trainer's: probe.h.
  */
 #ifndef KERNELS_VERIFY_VERIFY_H
 #define KERNELS_VERIFY_VERIFY_H

@@ -20,7 +20,8 @@ struct parsed_options {
 
 static void wrong_option(struct verification *v, const char *key, const char *expected)
 {
-    struct finding *it = findings_add(&v->f, FINDING_FAILED, "dataset.options", NULL, "metadata \"%s\" must be %s", key, expected);
+    struct finding *it = findings_add(&v->f, FINDING_FAILED, "dataset.options", NULL,
+                                      "metadata \"%s\" must be %s", key, expected);
     it->expected = xstrdup(expected);
 }
 
@@ -36,9 +37,11 @@ static void read_task_type(struct verification *v, const json_t *value, struct p
     wrong_option(v, "task_type", "\"classification\" or \"regression\"");
 }
 
-static void read_option(struct verification *v, const char *key, const json_t *value, struct parsed_options *p)
+static void read_option(struct verification *v, const char *key, const json_t *value,
+                        struct parsed_options *p)
 {
-    static const char *const known[] = {"format", "target", "task_type", "test_fraction", "seed", "header", "standardise", "max_bytes", NULL};
+    static const char *const known[] = {
+        "format", "target", "task_type", "test_fraction", "seed", "header", "standardise", "max_bytes", NULL};
     double number = json_number_value(value);
     if (!strcmp(key, "target") && json_is_string(value)) {
         p->o.target = json_string_value(value);
@@ -73,7 +76,8 @@ static void read_option(struct verification *v, const char *key, const json_t *v
             wrong_option(v, key, "a string");
     } else if (nearest_name(key, known)) {
         /* Metadata may hold what people like; only what looks like a misspelt option is worth a word. */
-        struct finding *it = findings_add(&v->f, FINDING_WARNED, "dataset.options", NULL, "metadata \"%.60s\" has no effect", key);
+        struct finding *it = findings_add(&v->f, FINDING_WARNED, "dataset.options", NULL,
+                                          "metadata \"%.60s\" has no effect", key);
         it->hint = xasprintf("did you mean \"%s\"?", nearest_name(key, known));
     }
 }
@@ -82,8 +86,7 @@ static int read_options(struct verification *v, json_t *root, struct parsed_opti
 {
     const char *key;
     json_t *value;
-    json_object_foreach(root, key, value)
-        read_option(v, key, value, p);
+    json_object_foreach(root, key, value) read_option(v, key, value, p);
     return findings_failed(&v->f) ? -1 : 0;
 }
 
@@ -94,11 +97,12 @@ static void say_what_it_is(struct verification *v, const struct dataset_info *in
     char shape[96];
     shape_format(&info->feature_shape, shape, sizeof(shape));
     check_passed(v, "dataset.files", "read as %s", info->format);
-    check_passed(v, "dataset.content", "%lld samples to train on and %lld to test with, each %s %s", (long long)info->samples[SPLIT_TRAIN],
-                 (long long)info->samples[SPLIT_TEST], dtype_name(info->feature_dtype), shape);
+    check_passed(v, "dataset.content", "%lld samples to train on and %lld to test with, each %s %s",
+                 (long long)info->samples[SPLIT_TRAIN], (long long)info->samples[SPLIT_TEST],
+                 dtype_name(info->feature_dtype), shape);
     if (info->target == TARGET_CLASS)
-        check_passed(v, "dataset.target", "%d classes%s%s", info->classes, info->target_name ? " in column " : "",
-                     info->target_name ? info->target_name : "");
+        check_passed(v, "dataset.target", "%d classes%s%s", info->classes,
+                     info->target_name ? " in column " : "", info->target_name ? info->target_name : "");
     else if (info->target == TARGET_VALUE)
         check_passed(v, "dataset.target", "a number to predict%s%s", info->target_name ? ": column " : "",
                      info->target_name ? info->target_name : "");
@@ -177,7 +181,8 @@ int verify_dataset_file(struct verification *v, struct err *err)
     struct parsed_options p = {0};
     json_t *root = NULL;
     if (access(v->o->file, R_OK))
-        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s", v->o->file, strerror(errno));
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s", v->o->file,
+                       strerror(errno));
     if (v->o->options && !(root = json_parse(v->o->options, strlen(v->o->options), NULL, NULL, err)))
         return err_prefix(err, "--options");
     if (root && !json_is_object(root)) {

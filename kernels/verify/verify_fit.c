@@ -1,5 +1,5 @@
-/* Whether model, algorithm, dataset and number of ranks belong together. What must hold is train/fit.c's, which the trainer asks
- * too before it starts; here are the words of warning and the estimates. */
+/* Whether model, algorithm, dataset and number of ranks belong together. What must hold is train/fit.c's,
+ * which the trainer asks too before it starts; here are the words of warning and the estimates. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,16 +38,19 @@ static void warn_batch(struct fit *x, int ranks, struct findings *f)
 {
     int64_t train = x->d->info.samples[SPLIT_TRAIN], batch = x->a.batch_size;
     if (batch > train) {
-        struct finding *it = findings_add(f, FINDING_WARNED, "fit.batch", "/batch_size",
-                                          "the batch of %lld is larger than the %lld training samples: an epoch is one step", (long long)batch,
-                                          (long long)train);
+        struct finding *it =
+            findings_add(f, FINDING_WARNED, "fit.batch", "/batch_size",
+                         "the batch of %lld is larger than the %lld training samples: an epoch is one step",
+                         (long long)batch, (long long)train);
         it->hint = xstrdup("make batch_size smaller");
     } else if (batch % ranks) {
-        findings_add(f, FINDING_WARNED, "fit.batch", "/batch_size", "a batch of %lld over %d ranks: some get one sample more than others",
-                     (long long)batch, ranks);
+        findings_add(f, FINDING_WARNED, "fit.batch", "/batch_size",
+                     "a batch of %lld over %d ranks: some get one sample more than others", (long long)batch,
+                     ranks);
     }
     if (x->d->info.samples[SPLIT_TEST] < 1)
-        findings_add(f, FINDING_WARNED, "fit.data", NULL, "the dataset has no test samples: nothing will be evaluated");
+        findings_add(f, FINDING_WARNED, "fit.data", NULL,
+                     "the dataset has no test samples: nothing will be evaluated");
 }
 
 static void warn_softmax(struct fit *x, struct findings *f)
@@ -55,8 +58,9 @@ static void warn_softmax(struct fit *x, struct findings *f)
     const struct layer_node *out = &x->g->nodes[x->g->outputs[0]];
     if (x->a.loss.type != LOSS_SOFTMAX_CROSS_ENTROPY || !out->type || strcmp(out->type->name, "softmax"))
         return;
-    struct finding *it = findings_add(f, FINDING_WARNED, "fit.output", out->pointer,
-                                      "the model ends in softmax, and softmax_cross_entropy applies it again: training will be slow");
+    struct finding *it = findings_add(
+        f, FINDING_WARNED, "fit.output", out->pointer,
+        "the model ends in softmax, and softmax_cross_entropy applies it again: training will be slow");
     it->hint = xstrdup("remove the last softmax: the loss takes logits");
 }
 
@@ -73,8 +77,10 @@ static void warn_balance(struct fit *x, struct findings *f)
         if (counts[i] > counts[most])
             most = i;
     if (counts[most] * 10 >= n * 9)
-        findings_add(f, FINDING_WARNED, "fit.balance", NULL, "%.1f %% of the training samples are of class %s: accuracy will say little",
-                     100.0 * (double)counts[most] / (double)n, info->class_names ? info->class_names[most] : "0");
+        findings_add(f, FINDING_WARNED, "fit.balance", NULL,
+                     "%.1f %% of the training samples are of class %s: accuracy will say little",
+                     100.0 * (double)counts[most] / (double)n,
+                     info->class_names ? info->class_names[most] : "0");
     free(counts);
 }
 
@@ -86,7 +92,8 @@ static double estimate_memory(struct verification *v, struct fit *x, int ranks)
     char text[32];
     units_format_size((int64_t)fmin(bytes, 9e18), text, sizeof(text));
     if (bytes > MEMORY_MAX) {
-        struct finding *it = findings_add(&v->f, FINDING_FAILED, "fit.memory", NULL, "one rank would need %s", text);
+        struct finding *it =
+            findings_add(&v->f, FINDING_FAILED, "fit.memory", NULL, "one rank would need %s", text);
         it->hint = xstrdup("make batch_size or the model smaller");
     }
     check_passed(v, "fit.memory", "one rank needs about %s", text);
@@ -101,12 +108,16 @@ static void estimate(struct verification *v, struct fit *x, int ranks)
     struct graph_cost cost;
     graph_cost(x->g, &cost);
     check_passed(v, "fit.steps", "%lld epochs of %lld steps", (long long)x->a.epochs, (long long)per_epoch);
-    buf_printf(&v->summary, "{\"steps\":%lld,\"steps_per_epoch\":%lld,\"epochs\":%lld,\"ranks\":%d,\"batch_size\":%lld,\"batch_per_rank\":%lld,"
-                            "\"train_samples\":%lld,\"test_samples\":%lld,\"parameters\":%lld,\"memory_bytes\":%.0f,\"flops\":",
-               (long long)(x->a.epochs * per_epoch), (long long)per_epoch, (long long)x->a.epochs, ranks, (long long)x->a.batch_size,
-               (long long)((x->a.batch_size + ranks - 1) / ranks), (long long)train, (long long)x->d->info.samples[SPLIT_TEST],
-               (long long)cost.parameters, fmin(bytes, 9e18));
-    buf_json_num(&v->summary, (cost.forward_flops + cost.backward_flops) * (double)train * (double)x->a.epochs);
+    buf_printf(
+        &v->summary,
+        "{\"steps\":%lld,\"steps_per_epoch\":%lld,\"epochs\":%lld,\"ranks\":%d,\"batch_size\":%lld,\"batch_"
+        "per_rank\":%lld,"
+        "\"train_samples\":%lld,\"test_samples\":%lld,\"parameters\":%lld,\"memory_bytes\":%.0f,\"flops\":",
+        (long long)(x->a.epochs * per_epoch), (long long)per_epoch, (long long)x->a.epochs, ranks,
+        (long long)x->a.batch_size, (long long)((x->a.batch_size + ranks - 1) / ranks), (long long)train,
+        (long long)x->d->info.samples[SPLIT_TEST], (long long)cost.parameters, fmin(bytes, 9e18));
+    buf_json_num(&v->summary,
+                 (cost.forward_flops + cost.backward_flops) * (double)train * (double)x->a.epochs);
     buf_putc(&v->summary, '}');
 }
 
@@ -147,14 +158,16 @@ static void read_model(struct verification *v, struct fit *x)
 static bool read_algorithm(struct verification *v, struct fit *x)
 {
     struct findings f = {0};
-    int rc = algorithm_parse(buf_str(&x->algorithm_text), x->algorithm_text.len, v->o->set, v->o->set_count, &x->a, &f);
+    int rc = algorithm_parse(buf_str(&x->algorithm_text), x->algorithm_text.len, v->o->set, v->o->set_count,
+                             &x->a, &f);
     take(v, &f);
     return rc == 0;
 }
 
 static int read_files(struct verification *v, struct fit *x, struct err *err)
 {
-    if (file_read(v->o->model, MODEL_FILE_MAX, &x->model_text, err) || file_read(v->o->algorithm, ALGORITHM_FILE_MAX, &x->algorithm_text, err) ||
+    if (file_read(v->o->model, MODEL_FILE_MAX, &x->model_text, err) ||
+        file_read(v->o->algorithm, ALGORITHM_FILE_MAX, &x->algorithm_text, err) ||
         !(x->library = load_layers(v, err)))
         return -1;
     return 0;

@@ -1,5 +1,5 @@
-/* A layer file is verified by building it alone, with its defaults, on an input of its own shape, or on the first of a few
- * usual shapes that fits. */
+/* A layer file is verified by building it alone, with its defaults, on an input of its own shape, or on the
+ * first of a few usual shapes that fits. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,7 +8,8 @@
 #include "kernels/verify/checks.h"
 
 static const struct shape candidates[] = {
-    {3, {8, 16, 16}}, {1, {64}}, {3, {3, 32, 32}}, {3, {64, 8, 8}}, {2, {16, 64}}, {3, {3, 224, 224}}, {1, {1024}},
+    {3, {8, 16, 16}}, {1, {64}},          {3, {3, 32, 32}}, {3, {64, 8, 8}},
+    {2, {16, 64}},    {3, {3, 224, 224}}, {1, {1024}},
 };
 
 struct attempt {
@@ -24,7 +25,8 @@ static void attempt_free(struct attempt *a)
     findings_free(&a->f);
 }
 
-static struct attempt attempt_build(const struct layer_library *library, const struct layer_file *file, const struct shape *shape)
+static struct attempt attempt_build(const struct layer_library *library, const struct layer_file *file,
+                                    const struct shape *shape)
 {
     struct attempt a = {0};
     int inputs = layer_file_input_count(file);
@@ -76,10 +78,12 @@ static void take_findings(struct verification *v, struct attempt *a, bool hint)
     rename_checks(&v->f, from, "model", "layer");
     for (size_t i = from; hint && i < v->f.count; i++)
         if (v->f.items[i].status == FINDING_FAILED && !v->f.items[i].hint)
-            v->f.items[i].hint = xstrdup("if the layer needs an input of a certain shape, say it: \"inputs\": [{\"name\": \"x\", \"shape\": [3, 32, 32]}]");
+            v->f.items[i].hint = xstrdup("if the layer needs an input of a certain shape, say it: "
+                                         "\"inputs\": [{\"name\": \"x\", \"shape\": [3, 32, 32]}]");
 }
 
-static void check_file(struct verification *v, const struct layer_library *library, const struct layer_file *file)
+static void check_file(struct verification *v, const struct layer_library *library,
+                       const struct layer_file *file)
 {
     char shape[96];
     check_passed(v, "layer.syntax", "valid JSON of format trainyard.layer/1");

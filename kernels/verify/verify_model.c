@@ -7,7 +7,8 @@ static void write_summary(struct verification *v, const struct model_spec *m, co
     graph_cost(g, &cost);
     buf_puts(&v->summary, "{\"name\":");
     buf_json_str(&v->summary, m->name);
-    buf_printf(&v->summary, ",\"layers\":%d,\"parameters\":%lld,\"flops\":", g->node_count - g->input_count, (long long)cost.parameters);
+    buf_printf(&v->summary, ",\"layers\":%d,\"parameters\":%lld,\"flops\":", g->node_count - g->input_count,
+               (long long)cost.parameters);
     buf_json_num(&v->summary, cost.forward_flops);
     buf_puts(&v->summary, ",\"backward_flops\":");
     buf_json_num(&v->summary, cost.backward_flops);

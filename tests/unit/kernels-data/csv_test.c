@@ -40,7 +40,9 @@ static void types_header_and_classes_are_found(void **state)
 {
     (void)state;
     struct findings f;
-    struct dataset *d = read_table("\xef\xbb\xbfsize,colour,weight,kind\n1,red,0.5,cat\n2,blue,1.5,dog\n3,red,?,cat\n4,,3.5,dog\n5,green,4.5,cat\n", NULL, &f);
+    struct dataset *d = read_table("\xef\xbb\xbfsize,colour,weight,kind\n1,red,0.5,cat\n2,blue,1.5,dog\n3,"
+                                   "red,?,cat\n4,,3.5,dog\n5,green,4.5,cat\n",
+                                   NULL, &f);
     if (!d)
         print_findings(&f);
     assert_non_null(d);
@@ -126,7 +128,8 @@ static void the_target_is_chosen_by_name_or_number(void **state)
     } cases[] = {{NULL, "c"}, {"a", "a"}, {"0", "a"}, {"1", "b"}, {"-1", "c"}, {"-3", "a"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct findings f;
-        struct dataset *d = read_table("a,b,c\n1.5,2.5,3.5\n4,5,6\n7,8,9\n", &(struct dataset_options){.target = cases[i].target}, &f);
+        struct dataset *d = read_table("a,b,c\n1.5,2.5,3.5\n4,5,6\n7,8,9\n",
+                                       &(struct dataset_options){.target = cases[i].target}, &f);
         if (!d)
             print_findings(&f);
         assert_non_null(d);
@@ -170,7 +173,8 @@ static void quotes_and_delimiters(void **state)
 {
     (void)state;
     struct findings f;
-    struct dataset *d = read_table("name;note;y\n\"a;b\";\"says \"\"hi\"\"\nthere\";1.5\n c ; d ;2.5\n\"\";\"x\";3.5\n\n", NULL, &f);
+    struct dataset *d = read_table(
+        "name;note;y\n\"a;b\";\"says \"\"hi\"\"\nthere\";1.5\n c ; d ;2.5\n\"\";\"x\";3.5\n\n", NULL, &f);
     if (!d)
         print_findings(&f);
     assert_non_null(d);
@@ -250,15 +254,18 @@ static void the_split_is_seeded_and_exact(void **state)
     struct findings f;
     for (int i = 0; i < 1000; i++)
         buf_printf(&b, "%d,%s\n", i, i % 2 ? "a" : "b");
-    struct dataset *one = read_table(buf_str(&b), &(struct dataset_options){.seed = 1, .test_fraction = 0.25}, &f);
+    struct dataset *one =
+        read_table(buf_str(&b), &(struct dataset_options){.seed = 1, .test_fraction = 0.25}, &f);
     assert_int_equal(one->info.samples[SPLIT_TEST], 250);
     float first[250];
     memcpy(first, one->features[SPLIT_TEST], sizeof(first));
     dataset_close(one);
-    struct dataset *same = read_table(buf_str(&b), &(struct dataset_options){.seed = 1, .test_fraction = 0.25}, &f);
+    struct dataset *same =
+        read_table(buf_str(&b), &(struct dataset_options){.seed = 1, .test_fraction = 0.25}, &f);
     assert_memory_equal(first, same->features[SPLIT_TEST], sizeof(first));
     dataset_close(same);
-    struct dataset *other = read_table(buf_str(&b), &(struct dataset_options){.seed = 2, .test_fraction = 0.25}, &f);
+    struct dataset *other =
+        read_table(buf_str(&b), &(struct dataset_options){.seed = 2, .test_fraction = 0.25}, &f);
     assert_memory_not_equal(first, other->features[SPLIT_TEST], sizeof(first));
     dataset_close(other);
     buf_free(&b);
@@ -267,7 +274,8 @@ static void the_split_is_seeded_and_exact(void **state)
 static void damaged_tables_never_crash(void **state)
 {
     (void)state;
-    static const char good[] = "size,colour,weight,kind\n1,red,0.5,cat\n2,blue,1.5,dog\n3,\"red\",?,cat\n4,,3.5,dog\n5,green,4.5,cat\n";
+    static const char good[] = "size,colour,weight,kind\n1,red,0.5,cat\n2,blue,1.5,dog\n3,\"red\",?,cat\n4,,"
+                               "3.5,dog\n5,green,4.5,cat\n";
     uint32_t x = 17;
     for (int round = 0; round < 1500; round++) {
         char *text = xstrdup(good);

@@ -18,7 +18,8 @@ static void the_same_seed_draws_the_same(void **state)
 static void nearest_mean_tells_most_digits(void **state)
 {
     (void)state;
-    /* The means of 200 drawings of each digit, then 50 others go to the nearest: far above chance, below perfect. */
+    /* The means of 200 drawings of each digit, then 50 others go to the nearest: far above chance, below
+     * perfect. */
     static double mean[10][784];
     uint8_t image[784];
     for (int d = 0; d < 10; d++)

@@ -127,7 +127,8 @@ static void check_contents(const struct dataset *d, int64_t train, int64_t test)
 {
     assert_string_equal(d->info.format, "idx");
     assert_int_equal(d->info.feature_shape.rank, 3);
-    assert_true(d->info.feature_shape.dim[0] == 1 && d->info.feature_shape.dim[1] == 2 && d->info.feature_shape.dim[2] == 3);
+    assert_true(d->info.feature_shape.dim[0] == 1 && d->info.feature_shape.dim[1] == 2 &&
+                d->info.feature_shape.dim[2] == 3);
     assert_int_equal(d->info.feature_dtype, DTYPE_U8);
     assert_int_equal(d->info.target, TARGET_CLASS);
     assert_int_equal(d->info.classes, 3);
@@ -149,7 +150,8 @@ static void a_tar_in_any_order_is_read(void **state)
     (void)state;
     struct buf tar = whole_tar(20, 7);
     struct findings f = {0};
-    struct dataset *d = pack_and_open(write_file("set.tar", tar.data, tar.len), &(struct dataset_options){0}, &f);
+    struct dataset *d =
+        pack_and_open(write_file("set.tar", tar.data, tar.len), &(struct dataset_options){0}, &f);
     if (!d)
         print_findings(&f);
     assert_non_null(d);
@@ -194,7 +196,8 @@ static void compressed_inside_and_outside(void **state)
     tar_end(&tar);
     struct buf outer = gzipped(&tar);
     struct findings f = {0};
-    struct dataset *d = pack_and_open(write_file("x.tar.gz", outer.data, outer.len), &(struct dataset_options){.test_fraction = 0.3, .seed = 5}, &f);
+    struct dataset *d = pack_and_open(write_file("x.tar.gz", outer.data, outer.len),
+                                      &(struct dataset_options){.test_fraction = 0.3, .seed = 5}, &f);
     if (!d)
         print_findings(&f);
     assert_non_null(d);
@@ -239,7 +242,8 @@ static void long_names_and_links_in_tars(void **state)
     tar_add(&tar, "whatever", &b, '0');
     tar_end(&tar);
     struct findings f = {0};
-    struct dataset *d = pack_and_open(write_file("long.tar", tar.data, tar.len), &(struct dataset_options){0}, &f);
+    struct dataset *d =
+        pack_and_open(write_file("long.tar", tar.data, tar.len), &(struct dataset_options){0}, &f);
     if (!d)
         print_findings(&f);
     assert_non_null(d);
@@ -313,10 +317,14 @@ static void other_formats_are_named(void **state)
     static const struct {
         const char *content, *says;
         size_t n;
-    } cases[] = {{"PK\003\004zzzzzzzzzzzzz", "a zip archive", 17}, {"\x89PNG\r\n\x1a\nxxxx", "a PNG image", 12}, {"", "no dataset", 0}, {"\0\0\0\0", "no dataset", 4}};
+    } cases[] = {{"PK\003\004zzzzzzzzzzzzz", "a zip archive", 17},
+                 {"\x89PNG\r\n\x1a\nxxxx", "a PNG image", 12},
+                 {"", "no dataset", 0},
+                 {"\0\0\0\0", "no dataset", 4}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct findings f = {0};
-        assert_null(pack_and_open(write_file("strange", cases[i].content, cases[i].n), &(struct dataset_options){0}, &f));
+        assert_null(pack_and_open(write_file("strange", cases[i].content, cases[i].n),
+                                  &(struct dataset_options){0}, &f));
         expect_finding(&f, "dataset.format", NULL, cases[i].says);
         findings_free(&f);
     }
@@ -341,14 +349,16 @@ static void a_bomb_stops_at_the_limit(void **state)
     tar_end(&tar);
     struct findings f = {0};
     /* The counts disagree, which is known from the headers alone. */
-    assert_null(pack_and_open(write_file("bomb.tar", tar.data, tar.len), &(struct dataset_options){.max_bytes = 1 << 20}, &f));
+    assert_null(pack_and_open(write_file("bomb.tar", tar.data, tar.len),
+                              &(struct dataset_options){.max_bytes = 1 << 20}, &f));
     assert_true(findings_failed(&f));
     expect_finding(&f, "dataset.labels", NULL, "4294967295 samples");
     findings_free(&f);
     /* A bomb that is no dataset at all: the limit ends it. */
     struct buf twice = gzipped(&packed);
     f = (struct findings){0};
-    assert_null(pack_and_open(write_file("bomb.gz", packed.data, packed.len), &(struct dataset_options){.format = "csv", .max_bytes = 1 << 20}, &f));
+    assert_null(pack_and_open(write_file("bomb.gz", packed.data, packed.len),
+                              &(struct dataset_options){.format = "csv", .max_bytes = 1 << 20}, &f));
     assert_true(findings_failed(&f));
     findings_free(&f);
     buf_free(&a);
@@ -373,7 +383,8 @@ static void damaged_archives_never_crash(void **state)
         }
         size_t n = round % 3 ? b.len : (x >> 8) % b.len;
         struct findings f = {0};
-        struct dataset *d = pack_and_open(write_file("broken.tar", b.data, n), &(struct dataset_options){0}, &f);
+        struct dataset *d =
+            pack_and_open(write_file("broken.tar", b.data, n), &(struct dataset_options){0}, &f);
         assert_true(d || findings_failed(&f));
         dataset_close(d);
         findings_free(&f);
@@ -427,8 +438,10 @@ static void a_dataset_in_user_format_opens_directly(void **state)
     check_contents(d, 20, 7);
     struct buf out = {0};
     assert_int_equal(dataset_preview_json(d, 3, &out, &err), 0);
-    assert_non_null(strstr(buf_str(&out), "{\"split\":\"train\",\"index\":1,\"class\":1,\"label\":\"1\",\"width\":3,\"height\":2,\"channels\":1,\"image\":\"CgsMDQ4P\"}"));
-    assert_non_null(strstr(buf_str(&out), "\"classes\":[{\"name\":\"0\",\"count\":10,\"train\":7,\"test\":3}"));
+    assert_non_null(strstr(buf_str(&out), "{\"split\":\"train\",\"index\":1,\"class\":1,\"label\":\"1\","
+                                          "\"width\":3,\"height\":2,\"channels\":1,\"image\":\"CgsMDQ4P\"}"));
+    assert_non_null(
+        strstr(buf_str(&out), "\"classes\":[{\"name\":\"0\",\"count\":10,\"train\":7,\"test\":3}"));
     buf_free(&out);
     dataset_close(d);
     buf_free(&tar);

@@ -15,7 +15,11 @@ static struct dataset *numbered(void)
         memset(features + 3 * i, i, 3);
         classes[i] = i % 5;
     }
-    d->info = (struct dataset_info){.feature_shape = {1, {3}}, .feature_dtype = DTYPE_U8, .target = TARGET_CLASS, .classes = 5, .samples = {SAMPLES, 0}};
+    d->info = (struct dataset_info){.feature_shape = {1, {3}},
+                                    .feature_dtype = DTYPE_U8,
+                                    .target = TARGET_CLASS,
+                                    .classes = 5,
+                                    .samples = {SAMPLES, 0}};
     d->features[0] = features;
     d->targets[0] = classes;
     return d;
@@ -51,7 +55,8 @@ static void the_order_is_a_permutation(void **state)
 static void the_order_is_even(void **state)
 {
     (void)state;
-    /* Over many epochs every sample comes everywhere: chi-square of the first position among 16, 15 degrees of freedom. */
+    /* Over many epochs every sample comes everywhere: chi-square of the first position among 16, 15 degrees
+     * of freedom. */
     int counts[16] = {0};
     for (int epoch = 0; epoch < 16000; epoch++)
         counts[loader_order(7, epoch, 16, 0)]++;
@@ -96,10 +101,12 @@ static void ranks_share_the_same_batches(void **state)
 {
     (void)state;
     struct dataset *d = numbered();
-    struct loader *whole = make(d, (struct loader_options){.batch = 10, .shuffle = true, .seed = 9, .epochs = 1});
+    struct loader *whole =
+        make(d, (struct loader_options){.batch = 10, .shuffle = true, .seed = 9, .epochs = 1});
     struct loader *part[3];
     for (int r = 0; r < 3; r++)
-        part[r] = make(d, (struct loader_options){.batch = 10, .shuffle = true, .seed = 9, .epochs = 1, .rank = r, .ranks = 3});
+        part[r] = make(d, (struct loader_options){
+                              .batch = 10, .shuffle = true, .seed = 9, .epochs = 1, .rank = r, .ranks = 3});
     const struct loader_batch *b;
     while ((b = loader_next(whole))) {
         int64_t at = 0;
@@ -146,9 +153,16 @@ static void floats_are_standardised(void **state)
     (void)state;
     float mean[] = {10, 0}, std[] = {2, 1}, features[] = {12, 5, 8, 6};
     float values[] = {1.5f, 2.5f};
-    struct dataset d = {.info = {.feature_shape = {1, {2}}, .feature_dtype = DTYPE_F32, .target = TARGET_VALUE, .target_width = 1, .samples = {2, 0},
-                                 .column_mean = mean, .column_std = std, .column_count = 2},
-                        .features = {features}, .targets = {values}};
+    struct dataset d = {.info = {.feature_shape = {1, {2}},
+                                 .feature_dtype = DTYPE_F32,
+                                 .target = TARGET_VALUE,
+                                 .target_width = 1,
+                                 .samples = {2, 0},
+                                 .column_mean = mean,
+                                 .column_std = std,
+                                 .column_count = 2},
+                        .features = {features},
+                        .targets = {values}};
     struct loader *l = make(&d, (struct loader_options){.batch = 2});
     const struct loader_batch *b = loader_next(l);
     const float *f = b->features;
@@ -202,14 +216,10 @@ static void more_ranks_than_samples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_order_is_a_permutation),
-        cmocka_unit_test(the_order_is_even),
-        cmocka_unit_test(an_epoch_gives_every_sample_once),
-        cmocka_unit_test(ranks_share_the_same_batches),
-        cmocka_unit_test(it_goes_on_from_anywhere),
-        cmocka_unit_test(floats_are_standardised),
-        cmocka_unit_test(bytes_become_floats_on_request),
-        cmocka_unit_test(wrong_options_are_refused),
+        cmocka_unit_test(the_order_is_a_permutation),       cmocka_unit_test(the_order_is_even),
+        cmocka_unit_test(an_epoch_gives_every_sample_once), cmocka_unit_test(ranks_share_the_same_batches),
+        cmocka_unit_test(it_goes_on_from_anywhere),         cmocka_unit_test(floats_are_standardised),
+        cmocka_unit_test(bytes_become_floats_on_request),   cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(more_ranks_than_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,8 +101,11 @@ static void what_others_write_is_read(void **state)
 {
     (void)state;
     struct err err = {0};
-    struct safetensors *s = open_header("{\"__metadata__\":{\"format\":\"pt\"}, \"w\" : {\"shape\":[2],\"data_offsets\":[4, 12],\"dtype\":\"F32\"},"
-                                        "\"u\\u00e9\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}    ", 12, &err);
+    struct safetensors *s =
+        open_header("{\"__metadata__\":{\"format\":\"pt\"}, \"w\" : {\"shape\":[2],\"data_offsets\":[4, "
+                    "12],\"dtype\":\"F32\"},"
+                    "\"u\\u00e9\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}    ",
+                    12, &err);
     if (!s)
         fail_msg("%s", err.text);
     assert_int_equal(s->count, 2);
@@ -117,20 +120,33 @@ static void hostile_headers_are_errors(void **state)
     static const struct {
         const char *header, *says;
     } cases[] = {
-        {"", "expected an object"}, {"[]", "expected an object"}, {"{", "expected a string"}, {"{\"a\"}", "expected \":\""},
-        {"{\"a\":{}}", "lacks"}, {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", "do not hold"},
+        {"", "expected an object"},
+        {"[]", "expected an object"},
+        {"{", "expected a string"},
+        {"{\"a\"}", "expected \":\""},
+        {"{\"a\":{}}", "lacks"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", "do not hold"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", "beyond the end"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", "do not hold"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}", "do not hold"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}",
+         "do not hold"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,0]}}", "too large"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,0]}}", "expected a number"},
         {"{\"a\":{\"dtype\":\"Q4\",\"shape\":[1],\"data_offsets\":[0,4]}}", "unknown dtype"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", "more numbers"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", "overlap"},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", "two tensors"},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"U8\",\"shape\":["
+         "2],\"data_offsets\":[1,3]}}",
+         "overlap"},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"a\":{\"dtype\":\"U8\",\"shape\":["
+         "1],\"data_offsets\":[1,2]}}",
+         "two tensors"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":1}}", "unknown member"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}} x", "something follows"},
-        {"{\"\\u0000\":{}}", "escape"}, {"{\"a\\q\":{}}", "escape"}, {"{\"abc", "never closed"}, {"{\"abc\\", "never closed"}, {"{\"abc\\u12", "escape"},
+        {"{\"\\u0000\":{}}", "escape"},
+        {"{\"a\\q\":{}}", "escape"},
+        {"{\"abc", "never closed"},
+        {"{\"abc\\", "never closed"},
+        {"{\"abc\\u12", "escape"},
         {"{\"__metadata__\":{\"a\":1}}", "expected a string"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[1,5]}}", "not aligned"},
     };
@@ -146,7 +162,8 @@ static void hostile_headers_are_errors(void **state)
 static void no_damage_crashes(void **state)
 {
     (void)state;
-    struct tensor_entry entries[] = {{"conv1.kernel", DTYPE_F32, {2, {2, 3}}, kernel, sizeof(kernel)}, {"mask", DTYPE_U8, {1, {3}}, mask, 3}};
+    struct tensor_entry entries[] = {{"conv1.kernel", DTYPE_F32, {2, {2, 3}}, kernel, sizeof(kernel)},
+                                     {"mask", DTYPE_U8, {1, {3}}, mask, 3}};
     char *path = path_of("c.safetensors"), *broken = path_of("d.safetensors");
     struct buf good = {0};
     struct err err = {0};
@@ -181,8 +198,9 @@ static void no_damage_crashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_reads_back_the_same), cmocka_unit_test(two_of_one_name_are_refused), cmocka_unit_test(what_others_write_is_read),
-        cmocka_unit_test(hostile_headers_are_errors), cmocka_unit_test(no_damage_crashes),
+        cmocka_unit_test(a_file_reads_back_the_same), cmocka_unit_test(two_of_one_name_are_refused),
+        cmocka_unit_test(what_others_write_is_read),  cmocka_unit_test(hostile_headers_are_errors),
+        cmocka_unit_test(no_damage_crashes),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -71,7 +71,8 @@ static void a_cycle_is_named_with_its_path(void **state)
     assert_null(graph_build(m, &f));
     const struct finding *it = expect_finding(&f, "model.cycles", NULL, "->");
     /* From wherever it is told, it is this circle, and it closes. */
-    assert_true(strstr(it->message, "a -> b -> c -> a") || strstr(it->message, "b -> c -> a -> b") || strstr(it->message, "c -> a -> b -> c"));
+    assert_true(strstr(it->message, "a -> b -> c -> a") || strstr(it->message, "b -> c -> a -> b") ||
+                strstr(it->message, "c -> a -> b -> c"));
     findings_free(&f);
     model_spec_destroy(m);
 }
@@ -140,9 +141,11 @@ static void a_shape_that_breaks_shows_the_chain(void **state)
     model_spec_output(m, "other");
     struct findings f = {0};
     assert_null(graph_build(m, &f));
-    const struct finding *it = expect_finding(&f, "model.shapes", "/layers/2", "dense expects a flat input (n), got (8, 24, 24)");
+    const struct finding *it =
+        expect_finding(&f, "model.shapes", "/layers/2", "dense expects a flat input (n), got (8, 24, 24)");
     assert_non_null(strstr(it->message, "image gives (1, 28, 28)"));
-    assert_non_null(strstr(it->message, "conv2 (conv2d: filters 8, kernel 3, stride 1, padding \"valid\") gives (8, 24, 24)"));
+    assert_non_null(strstr(
+        it->message, "conv2 (conv2d: filters 8, kernel 3, stride 1, padding \"valid\") gives (8, 24, 24)"));
     expect_finding(&f, "model.shapes", "/layers/4", "(1, 28, 28)");
     assert_int_equal(failed_count(&f), 2);
     findings_free(&f);
@@ -197,7 +200,9 @@ static void json_names_every_node_and_edge(void **state)
     graph_write_json(g, &out);
     assert_non_null(strstr(buf_str(&out), "{\"name\":\"conv1\",\"type\":\"conv2d\""));
     assert_non_null(strstr(buf_str(&out), "\"shape\":[8,26,26],\"dtype\":\"float32\",\"parameters\":72"));
-    assert_non_null(strstr(buf_str(&out), "\"config\":{\"filters\":8,\"kernel\":3,\"stride\":1,\"padding\":\"valid\"},\"inputs\":[\"image\"]"));
+    assert_non_null(strstr(
+        buf_str(&out),
+        "\"config\":{\"filters\":8,\"kernel\":3,\"stride\":1,\"padding\":\"valid\"},\"inputs\":[\"image\"]"));
     assert_non_null(strstr(buf_str(&out), "{\"from\":\"image\",\"to\":\"conv1\",\"shape\":[1,28,28]}"));
     assert_non_null(strstr(buf_str(&out), "\"outputs\":[\"flat\"],\"parameters\":72"));
     buf_free(&out);

@@ -6,7 +6,10 @@
 #include "kernels/spec/expr.h"
 
 static const struct expr_symbol symbols[] = {
-    {"filters", {EXPR_NUMBER, 32, ""}}, {"rate", {EXPR_NUMBER, 0.25, ""}}, {"bias", {EXPR_BOOL, 1, ""}}, {"padding", {EXPR_TEXT, 0, "same"}},
+    {"filters", {EXPR_NUMBER, 32, ""}},
+    {"rate", {EXPR_NUMBER, 0.25, ""}},
+    {"bias", {EXPR_BOOL, 1, ""}},
+    {"padding", {EXPR_TEXT, 0, "same"}},
 };
 
 static void values(void **state)
@@ -16,10 +19,32 @@ static void values(void **state)
         const char *text;
         double value;
     } cases[] = {
-        {"1", 1}, {"filters*2", 64}, {" filters * 2 + 1 ", 65}, {"1+2*3", 7}, {"(1+2)*3", 9}, {"10-4-3", 3}, {"8/2/2", 2},
-        {"7%3", 1}, {"-7%3", 2}, {"--2", 2}, {"-filters", -32}, {"min(3, 1, 2)", 1}, {"max(3, filters)", 32}, {"floor(7/2)", 3},
-        {"ceil(7/2)", 4}, {"round(2.4)", 2}, {"if(filters>16, 1, 2)", 1}, {"if(bias, 5, 6)", 5}, {"filters==32", 1}, {"filters!=32", 0},
-        {"1<=1", 1}, {"2<1", 0}, {"1.5e2", 150}, {".5", .5}, {"25e-2", .25}, {"rate*4", 1},
+        {"1", 1},
+        {"filters*2", 64},
+        {" filters * 2 + 1 ", 65},
+        {"1+2*3", 7},
+        {"(1+2)*3", 9},
+        {"10-4-3", 3},
+        {"8/2/2", 2},
+        {"7%3", 1},
+        {"-7%3", 2},
+        {"--2", 2},
+        {"-filters", -32},
+        {"min(3, 1, 2)", 1},
+        {"max(3, filters)", 32},
+        {"floor(7/2)", 3},
+        {"ceil(7/2)", 4},
+        {"round(2.4)", 2},
+        {"if(filters>16, 1, 2)", 1},
+        {"if(bias, 5, 6)", 5},
+        {"filters==32", 1},
+        {"filters!=32", 0},
+        {"1<=1", 1},
+        {"2<1", 0},
+        {"1.5e2", 150},
+        {".5", .5},
+        {"25e-2", .25},
+        {"rate*4", 1},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct expr_value v;
@@ -48,10 +73,24 @@ static void mistakes(void **state)
     static const struct {
         const char *text, *says;
     } cases[] = {
-        {"", "it ends"}, {"1+", "it ends"}, {"1 2", "operator"}, {"1/0", "division by zero"}, {"1%0", "division by zero"},
-        {"(1", "expected \")\""}, {"filter*2", "did you mean \"filters\""}, {"system(1)", "unknown function"}, {"min()", "expected"},
-        {"floor(1,2)", "too many"}, {"if(1,2)", "too few"}, {"padding*2", "a text"}, {"1e999", "finite"}, {"1e308*1e308", "finite"},
-        {"0x10", "operator"}, {"1;2", "operator"}, {"filters)", "operator"}, {"\"x\"", "expected a number"},
+        {"", "it ends"},
+        {"1+", "it ends"},
+        {"1 2", "operator"},
+        {"1/0", "division by zero"},
+        {"1%0", "division by zero"},
+        {"(1", "expected \")\""},
+        {"filter*2", "did you mean \"filters\""},
+        {"system(1)", "unknown function"},
+        {"min()", "expected"},
+        {"floor(1,2)", "too many"},
+        {"if(1,2)", "too few"},
+        {"padding*2", "a text"},
+        {"1e999", "finite"},
+        {"1e308*1e308", "finite"},
+        {"0x10", "operator"},
+        {"1;2", "operator"},
+        {"filters)", "operator"},
+        {"\"x\"", "expected a number"},
         {"((((((((((((((((((((((((((((((((((((((((1))))))))))))))))))))))))))))))))))))))))", "deeply"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

@@ -9,11 +9,14 @@
 
 static const char conv_block[] =
     "{\"format\": \"trainyard.layer/1\", \"name\": \"conv_block\", \"description\": \"conv, relu\",\n"
-    " \"parameters\": [{\"name\": \"filters\", \"type\": \"integer\", \"default\": 32, \"min\": 1, \"max\": 512},\n"
-    "                {\"name\": \"padding\", \"type\": \"choice\", \"choices\": [\"valid\", \"same\"], \"default\": \"same\"},\n"
+    " \"parameters\": [{\"name\": \"filters\", \"type\": \"integer\", \"default\": 32, \"min\": 1, \"max\": "
+    "512},\n"
+    "                {\"name\": \"padding\", \"type\": \"choice\", \"choices\": [\"valid\", \"same\"], "
+    "\"default\": \"same\"},\n"
     "                {\"name\": \"rate\", \"type\": \"real\", \"default\": 0.5, \"min\": 0, \"max\": 0.9}],\n"
     " \"composite\": {\"inputs\": [\"x\"],\n"
-    "  \"layers\": [{\"name\": \"conv\", \"type\": \"conv2d\", \"inputs\": [\"x\"], \"config\": {\"filters\": \"=filters*2\", \"kernel\": [\"=1+2\", 3], \"padding\": \"=padding\"}},\n"
+    "  \"layers\": [{\"name\": \"conv\", \"type\": \"conv2d\", \"inputs\": [\"x\"], \"config\": "
+    "{\"filters\": \"=filters*2\", \"kernel\": [\"=1+2\", 3], \"padding\": \"=padding\"}},\n"
     "             {\"name\": \"drop\", \"type\": \"dropout\", \"config\": {\"rate\": \"=rate/2\"}},\n"
     "             {\"name\": \"act\", \"type\": \"relu\", \"inputs\": [\"drop\"]}],\n"
     "  \"outputs\": [\"act\"]}}\n";
@@ -22,17 +25,21 @@ static const char two_blocks[] =
     "{\"format\": \"trainyard.layer/1\", \"name\": \"two_blocks\",\n"
     " \"parameters\": [{\"name\": \"n\", \"type\": \"integer\", \"default\": 4, \"min\": 1, \"max\": 64}],\n"
     " \"composite\": {\"inputs\": [{\"name\": \"x\", \"shape\": [3, 16, 16]}],\n"
-    "  \"layers\": [{\"name\": \"a\", \"type\": \"conv_block\", \"inputs\": [\"x\"], \"config\": {\"filters\": \"=n\"}},\n"
-    "             {\"name\": \"b\", \"type\": \"conv_block\", \"inputs\": [\"a\"], \"config\": {\"filters\": \"=n\"}},\n"
+    "  \"layers\": [{\"name\": \"a\", \"type\": \"conv_block\", \"inputs\": [\"x\"], \"config\": "
+    "{\"filters\": \"=n\"}},\n"
+    "             {\"name\": \"b\", \"type\": \"conv_block\", \"inputs\": [\"a\"], \"config\": {\"filters\": "
+    "\"=n\"}},\n"
     "             {\"name\": \"sum\", \"type\": \"add\", \"inputs\": [\"a\", \"b\"]}],\n"
     "  \"outputs\": [\"sum\"]}}\n";
 
-static const char model[] =
-    "{\"format\": \"trainyard.model/1\", \"name\": \"m\", \"inputs\": [{\"name\": \"image\", \"shape\": [3, 16, 16]}],\n"
-    " \"layers\": [{\"name\": \"stage\", \"type\": \"two_blocks\", \"inputs\": [\"image\"], \"config\": {\"n\": 8}},\n"
-    "  {\"name\": \"tail\", \"type\": \"conv_block\", \"inputs\": [\"stage\"], \"config\": {\"padding\": \"valid\"}},\n"
-    "  {\"name\": \"flat\", \"type\": \"flatten\", \"inputs\": [\"tail\"]}],\n"
-    " \"outputs\": [\"flat\"]}\n";
+static const char model[] = "{\"format\": \"trainyard.model/1\", \"name\": \"m\", \"inputs\": [{\"name\": "
+                            "\"image\", \"shape\": [3, 16, 16]}],\n"
+                            " \"layers\": [{\"name\": \"stage\", \"type\": \"two_blocks\", \"inputs\": "
+                            "[\"image\"], \"config\": {\"n\": 8}},\n"
+                            "  {\"name\": \"tail\", \"type\": \"conv_block\", \"inputs\": [\"stage\"], "
+                            "\"config\": {\"padding\": \"valid\"}},\n"
+                            "  {\"name\": \"flat\", \"type\": \"flatten\", \"inputs\": [\"tail\"]}],\n"
+                            " \"outputs\": [\"flat\"]}\n";
 
 static struct layer_library *library(const char *first, const char *second)
 {
@@ -136,16 +143,26 @@ static void mistakes_in_a_layer_file(void **state)
     refuse("\"integer\"", "\"int\"", "layer.parameters", "/parameters/0/type", "integer");
     refuse("\"default\": 32", "\"default\": 0", "layer.parameters", "/parameters/0/default", "from 1 to 512");
     refuse("\"default\": 32, ", "", "layer.parameters", "/parameters/0", "no default");
-    refuse("\"min\": 1, \"max\": 512", "\"min\": 512, \"max\": 1", "layer.parameters", "/parameters/0", "min is above max");
-    refuse("\"name\": \"rate\"", "\"name\": \"filters\"", "layer.names", "/parameters/2/name", "second parameter");
-    refuse("\"default\": \"same\"", "\"default\": \"sam\"", "layer.parameters", "/parameters/1/default", "same");
-    refuse("\"outputs\": [\"act\"]", "\"outputs\": [\"nothing\"]", "layer.outputs", "/composite/outputs/0", "no layer");
-    refuse("\"outputs\": [\"act\"]", "\"outputs\": [\"act\", \"conv\"]", "layer.outputs", "/composite/outputs", "exactly one");
-    refuse("=filters*2", "=filter*2", "layer.expressions", "/composite/layers/0/config/filters", "did you mean \"filters\"");
-    refuse("=filters*2", "=filters/0", "layer.expressions", "/composite/layers/0/config/filters", "division by zero");
-    refuse("=filters*2", "=filters/3", "layer.config", "/composite/layers/0/config/filters", "an integer from 1");
-    refuse("\"type\": \"relu\"", "\"type\": \"conv_block\"", "layer.recursion", "/composite/layers/2", "conv_block -> conv_block");
-    refuse("\"composite\"", "\"kernel\": {\"forward\": \"\"}, \"composite\"", "layer.body", "/kernel", "not supported");
+    refuse("\"min\": 1, \"max\": 512", "\"min\": 512, \"max\": 1", "layer.parameters", "/parameters/0",
+           "min is above max");
+    refuse("\"name\": \"rate\"", "\"name\": \"filters\"", "layer.names", "/parameters/2/name",
+           "second parameter");
+    refuse("\"default\": \"same\"", "\"default\": \"sam\"", "layer.parameters", "/parameters/1/default",
+           "same");
+    refuse("\"outputs\": [\"act\"]", "\"outputs\": [\"nothing\"]", "layer.outputs", "/composite/outputs/0",
+           "no layer");
+    refuse("\"outputs\": [\"act\"]", "\"outputs\": [\"act\", \"conv\"]", "layer.outputs",
+           "/composite/outputs", "exactly one");
+    refuse("=filters*2", "=filter*2", "layer.expressions", "/composite/layers/0/config/filters",
+           "did you mean \"filters\"");
+    refuse("=filters*2", "=filters/0", "layer.expressions", "/composite/layers/0/config/filters",
+           "division by zero");
+    refuse("=filters*2", "=filters/3", "layer.config", "/composite/layers/0/config/filters",
+           "an integer from 1");
+    refuse("\"type\": \"relu\"", "\"type\": \"conv_block\"", "layer.recursion", "/composite/layers/2",
+           "conv_block -> conv_block");
+    refuse("\"composite\"", "\"kernel\": {\"forward\": \"\"}, \"composite\"", "layer.body", "/kernel",
+           "not supported");
     refuse("\"composite\"", "\"composit\"", "layer.members", "/composit", "did you mean \"composite\"");
 }
 
@@ -157,17 +174,23 @@ static void nesting_is_bounded_in_count(void **state)
     struct findings f = {0};
     for (int i = 0; i < 8; i++) {
         struct buf b = {0};
-        buf_printf(&b, "{\"format\":\"trainyard.layer/1\",\"name\":\"n%d\",\"composite\":{\"inputs\":[\"x\"],\"layers\":[", i);
+        buf_printf(&b,
+                   "{\"format\":\"trainyard.layer/"
+                   "1\",\"name\":\"n%d\",\"composite\":{\"inputs\":[\"x\"],\"layers\":[",
+                   i);
         for (int k = 0; k < 12; k++)
-            buf_printf(&b, i ? "%s{\"name\":\"l%d\",\"type\":\"n%d\"}" : "%s{\"name\":\"l%d\",\"type\":\"relu\"}", k ? "," : "", k, i - 1);
+            buf_printf(&b,
+                       i ? "%s{\"name\":\"l%d\",\"type\":\"n%d\"}" : "%s{\"name\":\"l%d\",\"type\":\"relu\"}",
+                       k ? "," : "", k, i - 1);
         buf_puts(&b, "],\"outputs\":[\"l11\"]}}");
         if (!layer_library_add(l, b.data, b.len, &f))
             print_findings(&f);
         buf_free(&b);
     }
     assert_int_equal(f.count, 0);
-    const char *bomb = "{\"format\":\"trainyard.model/1\",\"name\":\"bomb\",\"inputs\":[{\"name\":\"x\",\"shape\":[4]}],"
-                       "\"layers\":[{\"name\":\"boom\",\"type\":\"n7\"}],\"outputs\":[\"boom\"]}";
+    const char *bomb =
+        "{\"format\":\"trainyard.model/1\",\"name\":\"bomb\",\"inputs\":[{\"name\":\"x\",\"shape\":[4]}],"
+        "\"layers\":[{\"name\":\"boom\",\"type\":\"n7\"}],\"outputs\":[\"boom\"]}";
     assert_null(model_parse(bomb, strlen(bomb), l, &f));
     expect_finding(&f, "model.size", "/layers/0", "more than 20000 layers");
     findings_free(&f);
@@ -177,13 +200,15 @@ static void nesting_is_bounded_in_count(void **state)
 static void mutual_recursion_is_named(void **state)
 {
     (void)state;
-    static const char pattern[] = "{\"format\":\"trainyard.layer/1\",\"name\":\"%s\",\"composite\":{\"inputs\":[\"x\"],"
-                                  "\"layers\":[{\"name\":\"l\",\"type\":\"%s\"}],\"outputs\":[\"l\"]}}";
+    static const char pattern[] =
+        "{\"format\":\"trainyard.layer/1\",\"name\":\"%s\",\"composite\":{\"inputs\":[\"x\"],"
+        "\"layers\":[{\"name\":\"l\",\"type\":\"%s\"}],\"outputs\":[\"l\"]}}";
     char *a = xasprintf(pattern, "ping", "pong"), *b = xasprintf(pattern, "pong", "ping");
     struct layer_library *l = library(a, b);
     struct findings f = {0};
-    const char *text = "{\"format\":\"trainyard.model/1\",\"name\":\"m\",\"inputs\":[{\"name\":\"x\",\"shape\":[4]}],"
-                       "\"layers\":[{\"name\":\"p\",\"type\":\"ping\"}],\"outputs\":[\"p\"]}";
+    const char *text =
+        "{\"format\":\"trainyard.model/1\",\"name\":\"m\",\"inputs\":[{\"name\":\"x\",\"shape\":[4]}],"
+        "\"layers\":[{\"name\":\"p\",\"type\":\"ping\"}],\"outputs\":[\"p\"]}";
     assert_null(model_parse(text, strlen(text), l, &f));
     expect_finding(&f, "model.recursion", "/layers/0", "ping -> pong -> ping");
     findings_free(&f);

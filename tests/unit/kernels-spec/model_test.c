@@ -7,14 +7,16 @@
 #include "kernels/spec/layer_file.h"
 #include "kernels/spec/model.h"
 
-static const char good[] = "{\"format\": \"trainyard.model/1\", \"name\": \"cnn\",\n"
-                           " \"inputs\": [{\"name\": \"image\", \"shape\": [1, 28, 28], \"dtype\": \"uint8\"}],\n"
-                           " \"layers\": [\n"
-                           "  {\"name\": \"conv\", \"type\": \"conv2d\", \"inputs\": [\"image\"], \"config\": {\"filters\": 8, \"kernel\": [3, 5], \"padding\": \"same\"}},\n"
-                           "  {\"name\": \"act\", \"type\": \"relu\"},\n"
-                           "  {\"name\": \"flat\", \"type\": \"flatten\"},\n"
-                           "  {\"name\": \"logits\", \"type\": \"dense\", \"inputs\": [\"flat\"], \"config\": {\"units\": 10}}],\n"
-                           " \"outputs\": [\"logits\"]}\n";
+static const char good[] =
+    "{\"format\": \"trainyard.model/1\", \"name\": \"cnn\",\n"
+    " \"inputs\": [{\"name\": \"image\", \"shape\": [1, 28, 28], \"dtype\": \"uint8\"}],\n"
+    " \"layers\": [\n"
+    "  {\"name\": \"conv\", \"type\": \"conv2d\", \"inputs\": [\"image\"], \"config\": {\"filters\": 8, "
+    "\"kernel\": [3, 5], \"padding\": \"same\"}},\n"
+    "  {\"name\": \"act\", \"type\": \"relu\"},\n"
+    "  {\"name\": \"flat\", \"type\": \"flatten\"},\n"
+    "  {\"name\": \"logits\", \"type\": \"dense\", \"inputs\": [\"flat\"], \"config\": {\"units\": 10}}],\n"
+    " \"outputs\": [\"logits\"]}\n";
 
 static struct model_spec *parse(const char *text, struct findings *f)
 {
@@ -79,13 +81,16 @@ static void one_mistake_is_named_at_its_place(void **state)
     } cases[] = {
         {"\"dense\"", "\"dens\"", "model.types", "/layers/3/type", "did you mean \"dense\"", 7},
         {"\"dense\"", "\"Linear\"", "model.types", "/layers/3/type", "did you mean \"dense\"", 7},
-        {"\"units\": 10", "\"unit\": 10", "model.config", "/layers/3/config/unit", "did you mean \"units\"", 7},
+        {"\"units\": 10", "\"unit\": 10", "model.config", "/layers/3/config/unit", "did you mean \"units\"",
+         7},
         {"\"units\": 10", "\"unit\": 10", "model.config", "/layers/3/config", "dense needs \"units\"", 7},
-        {"\"units\": 10", "\"units\": 0", "model.config", "/layers/3/config/units", "an integer from 1 to", 7},
+        {"\"units\": 10", "\"units\": 0", "model.config", "/layers/3/config/units", "an integer from 1 to",
+         7},
         {"\"units\": 10", "\"units\": 1e300", "model.config", "/layers/3/config/units", "integer", 7},
         {"\"units\": 10", "\"units\": 2.5", "model.config", "/layers/3/config/units", "integer", 7},
         {"\"units\": 10", "\"units\": \"ten\"", "model.config", "/layers/3/config/units", "integer", 7},
-        {"\"units\": 10", "\"units\": 10, \"bias\": 1", "model.config", "/layers/3/config/bias", "true or false", 7},
+        {"\"units\": 10", "\"units\": 10, \"bias\": 1", "model.config", "/layers/3/config/bias",
+         "true or false", 7},
         {"\"same\"", "\"sane\"", "model.config", "/layers/0/config/padding", "did you mean \"same\"", 4},
         {"[3, 5]", "[3, 5, 7]", "model.config", "/layers/0/config/kernel", "two of them", 4},
         {"[3, 5]", "[3, 0]", "model.config", "/layers/0/config/kernel/1", "from 1 to", 4},
@@ -97,11 +102,15 @@ static void one_mistake_is_named_at_its_place(void **state)
         {"\"name\": \"act\"", "\"name\": \"conv\"", "model.names", "/layers/1/name", "second layer named", 5},
         {"\"name\": \"act\"", "\"name\": \"image\"", "model.names", "/layers/1/name", "name of an input", 5},
         {"\"name\": \"act\"", "\"name\": \"a b\"", "model.names", "/layers/1/name", "is not a name", 5},
-        {"\"name\": \"act\"", "\"nam\": \"act\"", "model.members", "/layers/1/nam", "did you mean \"name\"", 5},
-        {"\"outputs\": [\"logits\"]", "\"outputs\": [\"logit\"]", "model.outputs", "/outputs/0", "did you mean \"logits\"", 8},
+        {"\"name\": \"act\"", "\"nam\": \"act\"", "model.members", "/layers/1/nam", "did you mean \"name\"",
+         5},
+        {"\"outputs\": [\"logits\"]", "\"outputs\": [\"logit\"]", "model.outputs", "/outputs/0",
+         "did you mean \"logits\"", 8},
         {"\"outputs\": [\"logits\"]", "\"outputs\": []", "model.outputs", "/outputs", "1 to", 8},
-        {"\"outputs\": [\"logits\"]", "\"outputs\": [\"image\"]", "model.outputs", "/outputs/0", "of an input", 8},
-        {"\"outputs\": [\"logits\"]", "\"output\": [\"logits\"]", "model.members", "/output", "did you mean \"outputs\"", 8},
+        {"\"outputs\": [\"logits\"]", "\"outputs\": [\"image\"]", "model.outputs", "/outputs/0",
+         "of an input", 8},
+        {"\"outputs\": [\"logits\"]", "\"output\": [\"logits\"]", "model.members", "/output",
+         "did you mean \"outputs\"", 8},
         {"\"uint8\"", "\"uint\"", "model.values", "/inputs/0/dtype", "did you mean \"uint8\"", 2},
         {"[1, 28, 28]", "[1, 28, -28]", "model.values", "/inputs/0/shape/2", "an integer from 1", 2},
         {"[1, 28, 28]", "[]", "model.values", "/inputs/0/shape", "array of 1 to", 2},
@@ -133,8 +142,10 @@ static void all_mistakes_are_listed_at_once(void **state)
 {
     (void)state;
     struct findings f;
-    assert_null(parse("{\"format\": \"trainyard.model/1\", \"name\": \"x\", \"inputs\": [{\"name\": \"i\", \"shape\": [0]}],\n"
-                      " \"layers\": [{\"name\": \"a\", \"type\": \"rely\"}, {\"name\": \"b\", \"type\": \"dense\", \"inputs\": [\"zzzzzz\"], \"config\": {\"units\": -1}},\n"
+    assert_null(parse("{\"format\": \"trainyard.model/1\", \"name\": \"x\", \"inputs\": [{\"name\": \"i\", "
+                      "\"shape\": [0]}],\n"
+                      " \"layers\": [{\"name\": \"a\", \"type\": \"rely\"}, {\"name\": \"b\", \"type\": "
+                      "\"dense\", \"inputs\": [\"zzzzzz\"], \"config\": {\"units\": -1}},\n"
                       "  {\"type\": \"relu\"}, 5], \"outputs\": [\"b\", \"q\"], \"extra\": 1}",
                       &f));
     expect_finding(&f, "model.values", "/inputs/0/shape/0", "from 1");
@@ -153,10 +164,15 @@ static void not_a_model_at_all(void **state)
     static const struct {
         const char *text, *check, *says;
     } cases[] = {
-        {"", "model.syntax", "not valid JSON"}, {"{", "model.syntax", "not valid JSON"}, {"[]", "model.format", "must be a JSON object"},
-        {"null", "model.format", "not null"}, {"{}", "model.format", "\"format\" is missing"},
-        {"{\"class_name\": \"Sequential\"}", "model.format", "Keras"}, {"{\"a\": 1e999}", "model.syntax", "not valid JSON"},
-        {"{\"a\": NaN}", "model.syntax", "not valid JSON"}, {"{} x", "model.syntax", "not valid JSON"},
+        {"", "model.syntax", "not valid JSON"},
+        {"{", "model.syntax", "not valid JSON"},
+        {"[]", "model.format", "must be a JSON object"},
+        {"null", "model.format", "not null"},
+        {"{}", "model.format", "\"format\" is missing"},
+        {"{\"class_name\": \"Sequential\"}", "model.format", "Keras"},
+        {"{\"a\": 1e999}", "model.syntax", "not valid JSON"},
+        {"{\"a\": NaN}", "model.syntax", "not valid JSON"},
+        {"{} x", "model.syntax", "not valid JSON"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct findings f;
@@ -171,7 +187,8 @@ static void thousands_of_mistakes_are_counted(void **state)
     (void)state;
     struct buf b = {0};
     struct findings f = {0};
-    buf_puts(&b, "{\"format\":\"trainyard.model/1\",\"name\":\"x\",\"inputs\":[{\"name\":\"i\",\"shape\":[4]}],\"layers\":[");
+    buf_puts(&b, "{\"format\":\"trainyard.model/"
+                 "1\",\"name\":\"x\",\"inputs\":[{\"name\":\"i\",\"shape\":[4]}],\"layers\":[");
     for (int i = 0; i < 5000; i++)
         buf_printf(&b, "%s{\"name\":\"l%d\",\"type\":\"nope\",\"inputs\":[\"i\"]}", i ? "," : "", i);
     buf_puts(&b, "],\"outputs\":[\"l1\"]}");
@@ -187,7 +204,8 @@ static void too_many_layers(void **state)
     (void)state;
     struct buf b = {0};
     struct findings f = {0};
-    buf_puts(&b, "{\"format\":\"trainyard.model/1\",\"name\":\"x\",\"inputs\":[{\"name\":\"i\",\"shape\":[4]}],\"layers\":[");
+    buf_puts(&b, "{\"format\":\"trainyard.model/"
+                 "1\",\"name\":\"x\",\"inputs\":[{\"name\":\"i\",\"shape\":[4]}],\"layers\":[");
     for (int i = 0; i <= MODEL_MAX_LAYERS; i++)
         buf_printf(&b, "%s{\"name\":\"l%d\",\"type\":\"relu\"}", i ? "," : "", i);
     buf_puts(&b, "],\"outputs\":[\"l1\"]}");
