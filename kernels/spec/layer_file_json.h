@@ -31,7 +31,7 @@ int parse_shape(struct parse *p, const json_t *v, const char *pointer, int most,
 /* Whether a name of a layer or an input is well formed; a finding when not. */
 bool parse_layer_name(struct parse *p, const char *pointer, const char *name);
 
-/* model_json.c: append the layer's body to m, its inputs bound to the model inputs m has. */
+/* expand_json.c: append the layer's body to m, its inputs bound to the model inputs m has. */
 void expand_layer_file(struct parse *p, const struct layer_library *library, const struct layer_file *file,
                        struct model_spec *m);
 
