@@ -1,4 +1,5 @@
-/* The executor: its gradients are those of the loss, however the graph branches, whatever the backend fuses or lays out. */
+/* The executor: its gradients are those of the loss, however the graph branches, whatever the backend fuses
+ * or lays out. */
 #include "kernels/train/executor.h"
 
 #include <math.h>
@@ -15,16 +16,23 @@
 
 enum { ROWS = 5, CLASSES = 4 };
 
-/* A small residual network: branches that meet, a layer used twice, one that nothing uses, relus that can and cannot be fused. */
+/* A small residual network: branches that meet, a layer used twice, one that nothing uses, relus that can and
+ * cannot be fused. */
 static struct graph *residual(void)
 {
     struct shape image = {3, {2, 8, 8}};
     struct findings f = {0};
     struct model_spec *m = model_spec_create("residual");
     model_spec_input(m, "x", &image, DTYPE_F32);
-    model_spec_set(model_spec_set(model_spec_set_text(model_spec_add(m, "c1", "conv2d", "x"), "padding", "same"), "filters", 0, 6), "kernel", 0, 3);
+    model_spec_set(
+        model_spec_set(model_spec_set_text(model_spec_add(m, "c1", "conv2d", "x"), "padding", "same"),
+                       "filters", 0, 6),
+        "kernel", 0, 3);
     model_spec_add(m, "r1", "relu", "c1");
-    model_spec_set(model_spec_set(model_spec_set_text(model_spec_add(m, "c2", "conv2d", "r1"), "padding", "same"), "filters", 0, 6), "kernel", 0, 3);
+    model_spec_set(
+        model_spec_set(model_spec_set_text(model_spec_add(m, "c2", "conv2d", "r1"), "padding", "same"),
+                       "filters", 0, 6),
+        "kernel", 0, 3);
     model_spec_add(m, "sum", "add", "c2,r1");
     model_spec_add(m, "twice", "add", "sum,sum");
     model_spec_add(m, "r2", "relu", "twice");
@@ -103,6 +111,21 @@ static int hear(void *context, size_t first, size_t count, struct err *err)
     return 0;
 }
 
+/* Slope of the loss along one weight. */
+static double difference(struct fixture *t, size_t w, float h)
+{
+    const float was = t->weights[w];
+    double sides[2];
+    for (int side = 0; side < 2; side++) {
+        t->weights[w] = side ? was + h : was - h;
+        executor_weights_changed(t->x);
+        sides[side] = loss(t, ROWS, true);
+    }
+    t->weights[w] = was;
+    executor_weights_changed(t->x);
+    return (sides[1] - sides[0]) / (2 * (double)h);
+}
+
 static void gradients_are_the_differences_of_the_loss(void **state)
 {
     const char *const backends[] = {"reference", "cpu"};
@@ -119,17 +142,12 @@ static void gradients_are_the_differences_of_the_loss(void **state)
         for (size_t i = 0; i < n; i++)
             for (size_t j = 0; j < list[i].count; j += list[i].count / 9 + 1) {
                 size_t w = list[i].first + j;
-                const float was = t->weights[w], h = 1.0f / 256;
-                t->weights[w] = was + h;
-                executor_weights_changed(t->x);
-                double up = loss(t, ROWS, true);
-                t->weights[w] = was - h;
-                executor_weights_changed(t->x);
-                double down = loss(t, ROWS, true), want = (up - down) / (2 * (double)h), have = (double)t->gradients[w];
-                t->weights[w] = was;
-                executor_weights_changed(t->x);
-                if (!(fabs(want - have) < 2e-2 * (1 + fabs(want)))) /* kinks of relu and pooling are in the differences too */
-                    fail_msg("%s: gradient of %s[%zu] is %g, the difference of the loss %g", backends[k], list[i].name, j, have, want);
+                double have = (double)t->gradients[w], want = difference(t, w, 1.0f / 4096);
+                if (fabs(want - have) > 2e-2 * (1 + fabs(want)))
+                    want = difference(t, w, 1.0f / 16384); /* a kink of relu or pooling lay between */
+                if (!(fabs(want - have) < 3e-2 * (1 + fabs(want))))
+                    fail_msg("%s: gradient of %s[%zu] is %g, the difference of the loss %g", backends[k],
+                             list[i].name, j, have, want);
                 checked += have != 0;
                 if (strncmp(list[i].name, "unused", 6) == 0)
                     assert_true(have == 0);
@@ -154,8 +172,10 @@ static void cpu_and_reference_agree(void **state)
         assert_int_equal(executor_backward(b->x, NULL, NULL, &err), 0);
         for (size_t i = 0; i < a->count; i++)
             if (!(fabs((double)a->gradients[i] - (double)b->gradients[i]) < 1e-3))
-                fail_msg("gradient %zu: reference %g, cpu %g", i, (double)a->gradients[i], (double)b->gradients[i]);
-        assert_true(fabs(loss(a, rows, false) - la) < 1e-6 * (1 + la)); /* nothing here differs in evaluation */
+                fail_msg("gradient %zu: reference %g, cpu %g", i, (double)a->gradients[i],
+                         (double)b->gradients[i]);
+        assert_true(fabs(loss(a, rows, false) - la) <
+                    1e-6 * (1 + la)); /* nothing here differs in evaluation */
     }
     drop(a);
     drop(b);
