@@ -289,7 +289,7 @@ static int decide_feature(struct table *t, struct column *c)
             "%lld cells are like this; correct them, or leave them empty for missing", (long long)c->texts);
         return -1;
     }
-    if (c->missing)
+    if (c->missing && c->numbers + c->texts)
         findings_add(t->f, FINDING_WARNED, "dataset.missing", NULL,
                      "column \"%s\": %lld missing values become %s", c->name, (long long)c->missing,
                      c->texts ? "no category" : "the column's mean");

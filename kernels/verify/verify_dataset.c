@@ -100,12 +100,13 @@ static void say_what_it_is(struct verification *v, const struct dataset_info *in
     check_passed(v, "dataset.content", "%lld samples to train on and %lld to test with, each %s %s",
                  (long long)info->samples[SPLIT_TRAIN], (long long)info->samples[SPLIT_TEST],
                  dtype_name(info->feature_dtype), shape);
+    char of[160] = "";
+    if (info->target_name)
+        snprintf(of, sizeof(of), " (column \"%.128s\")", info->target_name);
     if (info->target == TARGET_CLASS)
-        check_passed(v, "dataset.target", "%d classes%s%s", info->classes,
-                     info->target_name ? " in column " : "", info->target_name ? info->target_name : "");
+        check_passed(v, "dataset.target", "%d classes%s", info->classes, of);
     else if (info->target == TARGET_VALUE)
-        check_passed(v, "dataset.target", "a number to predict%s%s", info->target_name ? ": column " : "",
-                     info->target_name ? info->target_name : "");
+        check_passed(v, "dataset.target", "a number to predict%s", of);
     check_passed(v, "dataset.values", "every value is a finite number");
 }
 
