@@ -20,6 +20,7 @@
 #include "agent/session.h"
 #include "agent/spawn.h"
 #include "agent/start.h"
+#include "agent/verdict.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -284,6 +285,37 @@ static void tell_phases(struct attempt *a)
     }
 }
 
+/* mpirun ends with its first failed rank's code; which rank that was is in what it printed. */
+static void ask_mpirun(const struct attempt *a, struct exit_info *e)
+{
+    struct verdict v;
+    verdict_read(&v, e->tail, a->room->agent->site.hostname, a->room->agent->node);
+    exit_clear(e);
+    e->tail = v.tail;
+    if (e->exit_code != 0 && strcmp(e->reason, "exit") == 0 && v.signal) {
+        e->signal = v.signal;
+        snprintf(e->reason, sizeof(e->reason), "signal");
+    }
+    if (e->exit_code != 0 && !*e->message)
+        snprintf(e->message, sizeof(e->message), "%s", v.message);
+}
+
+static json_t *ended_body(const struct attempt *a, const struct exit_info *e)
+{
+    const char *trouble = artifacts_trouble(a->artifacts);
+    json_t *body = names(a);
+    json_t *message = json_sprintf("%s%s%s", e->message, *trouble && *e->message ? "; " : "", trouble);
+    json_object_set_new(body, "exit_code", json_integer(e->exit_code));
+    json_object_set_new(body, "signal", json_integer(e->signal));
+    json_object_set_new(body, "reason", json_string(e->reason));
+    json_object_set_new(body, "message",
+                        message ? message : json_string("")); /* cut in the middle of a character */
+    json_object_set_new(body, "at", json_real(e->ended));
+    if (json_is_array(e->tail))
+        json_object_set(body, "tail", e->tail);
+    return body;
+}
+
 static void tell_ended(struct attempt *a)
 {
     struct exit_info e;
@@ -295,20 +327,10 @@ static void tell_ended(struct attempt *a)
         e = (struct exit_info){
             .exit_code = 1, .reason = "lost", .message = "exit.json is not readable", .ended = time_now()};
     }
-    const char *trouble = artifacts_trouble(a->artifacts);
-    char *message =
-        *trouble ? xasprintf("%s%s%s", e.message, *e.message ? "; " : "", trouble) : xstrdup(e.message);
-    json_t *body = names(a), *text = json_string(message);
-    json_object_set_new(body, "exit_code", json_integer(e.exit_code));
-    json_object_set_new(body, "signal", json_integer(e.signal));
-    json_object_set_new(body, "reason", json_string(e.reason));
-    json_object_set_new(body, "message", text ? text : json_string(""));
-    json_object_set_new(body, "at", json_real(e.ended));
-    if (json_is_array(e.tail))
-        json_object_set(body, "tail", e.tail);
-    a->told_ended = session_send(a->room->agent->session, MSG_ENDED, body) == 0;
+    if (a->launch->kind == LAUNCH_TRAIN)
+        ask_mpirun(a, &e);
+    a->told_ended = session_send(a->room->agent->session, MSG_ENDED, ended_body(a, &e)) == 0;
     exit_clear(&e);
-    free(message);
 }
 
 static bool runs(const struct attempt *a)

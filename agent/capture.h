@@ -12,7 +12,7 @@
 #include "base/buf.h"
 
 #define CAPTURE_LINE_MAX   8192
-#define CAPTURE_TAIL_LINES 20 /* the last lines of stderr, kept for the job's failure message */
+#define CAPTURE_TAIL_LINES 40 /* the last lines of stderr, kept for the job's failure message */
 
 enum capture_stream { CAPTURE_STDOUT, CAPTURE_STDERR, CAPTURE_STREAMS };
 

@@ -67,13 +67,26 @@ static int chunk_get(struct spool *s, int64_t pos, const char **p, size_t *n, st
     return 0;
 }
 
+/* The beginning of a line whose end was found long after it. */
+static int line_begin(struct spool *s, int64_t at, char *line, struct err *err)
+{
+    ssize_t got = pread(s->fd, line, SPOOL_LINE_MAX, at);
+    if (got != SPOOL_LINE_MAX)
+        return err_set(err, ERR_IO, "cannot read %s: %s", s->path,
+                       got < 0 ? strerror(errno) : "it became shorter");
+    return 0;
+}
+
 /* Find the end of the line that begins at `at`: its length without newline, and where the next begins. 1
  * found, 0 not complete yet. The first SPOOL_LINE_MAX bytes of it are in line. */
 static int line_scan(struct spool *s, int64_t at, char *line, size_t *n, int64_t *after, bool *whole,
                      struct err *err)
 {
     size_t have = 0;
-    int64_t pos = at;
+    /* What was looked through before without finding an end is not looked through again: a line may grow for
+     * ever. */
+    bool far = s->long_at == at && s->long_to > at + SPOOL_LINE_MAX;
+    int64_t pos = far ? s->long_to : at;
 
     for (;;) {
         const char *p = NULL;
@@ -82,16 +95,22 @@ static int line_scan(struct spool *s, int64_t at, char *line, size_t *n, int64_t
             return -1;
         const char *nl = got > 0 ? memchr(p, '\n', got) : NULL;
         size_t part = nl ? (size_t)(nl - p) : got;
-        size_t keep = part < SPOOL_LINE_MAX - have ? part : SPOOL_LINE_MAX - have;
+        size_t keep = far ? 0 : part < SPOOL_LINE_MAX - have ? part : SPOOL_LINE_MAX - have;
         memcpy(line + have, p, keep);
         have += keep;
         pos += (int64_t)part;
-        if (nl || got == 0) {
-            *n = have;
-            *whole = nl && pos - at <= SPOOL_LINE_MAX;
-            *after = pos + (nl ? 1 : 0);
-            return nl || (s->final && pos > at) ? 1 : 0;
-        }
+        if (!nl && got > 0)
+            continue;
+        s->long_at = at;
+        s->long_to = pos;
+        if (!nl && !(s->final && pos > at))
+            return 0;
+        if (far && line_begin(s, at, line, err) < 0)
+            return -1;
+        *n = far ? SPOOL_LINE_MAX : have;
+        *whole = nl && pos - at <= SPOOL_LINE_MAX;
+        *after = pos + (nl ? 1 : 0);
+        return 1;
     }
 }
 

@@ -17,14 +17,15 @@
 
 struct spool {
     char *path;
-    int fd;          /* -1 until the file exists */
-    uint64_t next;   /* number of the next line to read */
-    int64_t offset;  /* its byte place */
-    uint64_t kept;   /* oldest line that may be wanted again */
-    int64_t kept_at; /* its byte place */
-    bool final;      /* the writer has gone: a last line without newline counts */
-    bool ended;      /* final, and everything was read */
-    char *chunk;     /* the piece of the file read last */
+    int fd;                   /* -1 until the file exists */
+    uint64_t next;            /* number of the next line to read */
+    int64_t offset;           /* its byte place */
+    uint64_t kept;            /* oldest line that may be wanted again */
+    int64_t kept_at;          /* its byte place */
+    bool final;               /* the writer has gone: a last line without newline counts */
+    bool ended;               /* final, and everything was read */
+    int64_t long_at, long_to; /* of an unfinished line: where it begins, how far it was looked through */
+    char *chunk;              /* the piece of the file read last */
     int64_t chunk_at;
     size_t chunk_len;
 };

@@ -368,10 +368,31 @@ printf x > "$(printf 'bad\\001name')"
     assert "link" in end["message"]
 
 
+@pytest.mark.parametrize("what", ["mkdir $TRAINYARD_METRICS", "mkfifo $TRAINYARD_METRICS", "ln -s /etc/passwd $TRAINYARD_METRICS",
+                                  "rm -rf $PWD", "ln -s /etc out/x; rm -rf out; ln -s /etc out"])
+def test_a_job_that_spoils_its_folder_still_ends(fake, node, what):
+    a = fake.launch("n1", 28, batch(fake, f"#!/bin/sh\n{what}\nexit 0\n"))
+    end = ended(fake, a)
+    assert end["exit_code"] == (1 if "PWD" in what else 0)
+    assert not a.artifacts and not a.lines["metrics"]
+    wait_until("the folder to go", lambda: not node.folder(28).exists())
+    assert pathlib.Path("/etc/passwd").exists()
+
+
 def test_stderr_comes_with_the_end(fake, node):
     a = fake.launch("n1", 24, batch(fake, "#!/bin/sh\necho fine\nfor i in 1 2 3; do echo \"trouble $i\" >&2; done\nexit 9\n"))
     end = ended(fake, a)
     assert end["exit_code"] == 9 and end["tail"] == ["trouble 1", "trouble 2", "trouble 3"]
+
+
+def test_a_killed_rank_is_named(fake, node):
+    a = fake.launch("n1", 27, train(fake, steps=100000, pause="0.02"))
+    wait_until("some metrics", lambda: len(steps_of(a)) > 3)
+    os.kill(int((node.folder(27) / "pid.0").read_text()), signal.SIGKILL)
+    end = ended(fake, a)
+    assert (end["reason"], end["signal"], end["exit_code"]) == ("signal", 9, 137)
+    assert end["message"].startswith("rank 0 on n1 ended with signal 9")
+    assert not any("mpirun" in line for line in end["tail"])
 
 
 def test_a_script_that_is_no_program_is_told(fake, node):

@@ -156,6 +156,28 @@ static void a_huge_line_is_one_line_cut_off(void **state)
     buf_free(&b);
 }
 
+static void a_line_that_grows_and_grows_is_found_in_the_end(void **state)
+{
+    struct fixture *f = *state;
+    char piece[10001];
+    memset(piece, 'y', 10000);
+    piece[10000] = '\0';
+    append(f, "first\n");
+    assert_int_equal(read_lines(f, 10), 1);
+    for (int i = 0; i < 30; i++) {
+        append(f, piece);
+        assert_int_equal(read_lines(f, 10), 0);
+    }
+    append(f, "z\nlast\n");
+    assert_int_equal(read_lines(f, 1), 1);
+    assert_int_equal(f->got.len, SPOOL_LINE_MAX + 1);
+    assert_int_equal(f->got.data[0], 'y');
+    assert_int_equal(f->partial, 1);
+    assert_int_equal(read_lines(f, 1), 1);
+    assert_string_equal(buf_str(&f->got), "last|");
+    assert_int_equal(f->spool.next, 4);
+}
+
 static void a_link_in_the_place_of_the_file_is_not_followed(void **state)
 {
     struct fixture *f = *state;
@@ -174,6 +196,7 @@ int main(void)
         T(reading_goes_back_to_what_was_not_acknowledged),
         T(a_place_known_from_before_is_taken_up),
         T(a_huge_line_is_one_line_cut_off),
+        T(a_line_that_grows_and_grows_is_found_in_the_end),
         T(a_link_in_the_place_of_the_file_is_not_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
