@@ -27,7 +27,7 @@ static const struct option_row {
     {"metrics", TEXT, false, AT(metrics), 0, "FILE", NULL, "append one JSON line for every report of the run"},
     {"resume", TEXT, false, AT(resume), 0, "FILE|auto", NULL,
      "go on from a checkpoint; auto: from the newest whole one of DIR/checkpoints, or from the start if there is none"},
-    {"threads", NUMBER, false, AT(threads), 0, "N", NULL, "threads of this rank; default: the cores divided by the ranks of this host"},
+    {"threads", NUMBER, false, AT(threads), 0, "N", NULL, "threads of this rank; default: its share of the host's cores, fewer for a small model"},
     {"backend", TEXT, false, AT(backend), 0, "NAME", "cpu|reference|cuda", "what computes (default cpu)"},
     {"progress", FLAG, false, AT(progress), 0, NULL, NULL, "renew a line on standard error even if it is no terminal"},
     {"help", FLAG, false, AT(help), 0, NULL, NULL, "show this"},

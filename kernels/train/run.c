@@ -10,10 +10,18 @@
 #include "base/sha256.h"
 #include "base/units.h"
 
-static int default_threads(const struct dist *d)
+/* A thread has to have this much arithmetic in a step before its waiting for others pays. */
+#define FLOPS_A_THREAD 5e7
+
+/* The rank's share of the host's cores, fewer when a step is small: tiny models are slower on many threads than on one. */
+static int default_threads(const struct run *r, int64_t rows)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN) / (d->local_size > 0 ? d->local_size : 1);
-    return cores > 1 ? (int)cores : 1;
+    struct graph_cost cost;
+    graph_cost(r->graph, &cost);
+    double useful = (cost.forward_flops + cost.backward_flops) * (double)rows / FLOPS_A_THREAD;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN) / (r->dist->local_size > 0 ? r->dist->local_size : 1);
+    long threads = useful < (double)cores ? (long)useful : cores;
+    return threads > 1 ? (int)threads : 1;
 }
 
 static int plan_executor(struct run *r, struct err *err)
@@ -21,7 +29,7 @@ static int plan_executor(struct run *r, struct err *err)
     const struct train_options *o = r->options;
     int64_t rows = loader_capacity(r->train_loader), test_rows = r->test_loader ? loader_capacity(r->test_loader) : 0;
     struct executor_options eo = {.backend = o->backend,
-                                  .threads = o->threads ? o->threads : default_threads(r->dist),
+                                  .threads = o->threads ? o->threads : default_threads(r, rows),
                                   .rows = rows > test_rows ? rows : test_rows,
                                   .seed = r->algorithm.seed};
     r->executor = executor_create(r->graph, &r->algorithm, &eo, err);

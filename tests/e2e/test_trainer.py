@@ -256,15 +256,15 @@ def test_two_epochs_are_one_and_one_more_to_the_bit(bench, ranks):
 
 @pytest.mark.parametrize("ranks,how", [(1, signal.SIGTERM), (1, signal.SIGUSR1), (2, signal.SIGUSR1)])
 def test_a_signal_checkpoints_in_mid_epoch_and_the_rest_is_the_same_to_the_bit(bench, ranks, how):
-    b = bench(algo=algorithm(epochs=12))
+    b = bench(algo=algorithm(epochs=20))
     whole = b.run("whole", ranks=ranks)
     out, p = b.start("parts", ranks=ranks)
-    wait_until("some steps", lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_text().count('"train"') > 3)
+    wait_until("some steps", lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_text().count('"train"') > 1, every=0.005)
     p.send_signal(how)  # to mpirun where there is one: it passes SIGUSR1 on to all ranks
     stdout, stderr = p.communicate(timeout=60 * PATIENCE)
     assert p.returncode == 75, f"{p.returncode}\n{stdout}\n{stderr}"
     lines = Run(out, p_of(p, stdout, stderr)).lines
-    assert lines[-1]["kind"] == "end" and lines[-1]["interrupted"] is True and lines[-1]["step"] < 12 * 32
+    assert lines[-1]["kind"] == "end" and lines[-1]["interrupted"] is True and lines[-1]["step"] < 20 * 32
     saved = [l for l in lines if l["kind"] == "checkpoint"][-1]
     assert saved["step"] == lines[-1]["step"] and (out / saved["file"]).exists()
     rest = b.run("parts", ranks=ranks, extra=["--resume", "auto"])
@@ -397,7 +397,7 @@ def test_iris_reaches_90_percent(bench):
     iris = SHARED / "data" / "tabular" / "iris.csv"
     if not iris.exists():
         pytest.skip(f"{iris} is not here")
-    b = bench(mlp(4, 16, 3, "float32"), algorithm(batch_size=16, epochs=60, optimizer={"type": "adam", "learning_rate": 0.01}), iris)
+    b = bench(mlp(4, 16, 3, "float32"), algorithm(batch_size=16, epochs=60, optimizer={"type": "adam", "learning_rate": 0.003}), iris)
     assert b.run("out").report["values"]["accuracy"] > 0.9
 
 
