@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/conf.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,6 +19,11 @@ struct api {
     struct console *console;
     struct event *expire;
     char boot[33];
+    struct metrics_source {
+        api_metrics_f f;
+        void *arg;
+    } metrics[16];
+    int metrics_count;
 };
 
 struct api_counters *api_counters(struct api *a)
@@ -35,6 +39,22 @@ const char *api_boot(const struct api *a)
 const struct route *api_routes(void)
 {
     return routes;
+}
+
+void api_add_metrics(struct api *a, api_metrics_f f, void *arg)
+{
+    if (a->metrics_count == (int)ARRAY_LEN(a->metrics)) {
+        log_error("api", "too many rooms add metrics; enlarge the table");
+        return;
+    }
+    a->metrics[a->metrics_count++] = (struct metrics_source){f, arg};
+}
+
+void api_more_metrics(struct orch *orch, struct buf *out)
+{
+    const struct api *a = orch->api;
+    for (int i = 0; i < a->metrics_count; i++)
+        a->metrics[i].f(out, a->metrics[i].arg);
 }
 
 /* --- one request ---------------------------------------------------------------------------------------- */
@@ -58,7 +78,8 @@ static bool is_ours(const char *path)
 static void not_routed(struct call *c, const struct buf *allow)
 {
     if (!allow->len) {
-        call_fail(c, ERR_NOT_FOUND, "there is nothing at %.200s; see /api/v1/openapi.json", http_req_path(c->req));
+        call_fail(c, ERR_NOT_FOUND, "there is nothing at %.200s; see /api/v1/openapi.json",
+                  http_req_path(c->req));
         return;
     }
     http_req_add_header(c->req, "Allow", buf_str(allow));
@@ -66,13 +87,8 @@ static void not_routed(struct call *c, const struct buf *allow)
         call_reply_empty(c);
         return;
     }
-    /* err has no code for it: it is the one status that only the router gives. */
-    struct buf body = {0};
-    buf_printf(&body, "{\"type\":\"about:blank\",\"title\":\"Method not allowed\",\"status\":405,\"detail\":\"use one of %s here\"}",
-               buf_str(allow));
-    c->orch->api->counters.by_class[4]++;
-    http_reply(c->req, 405, "application/problem+json", body.data, body.len);
-    buf_free(&body);
+    call_reply_status(c, 405, "Method not allowed",
+                      arena_printf(&c->arena, "use one of %s here", buf_str(allow)));
 }
 
 static void on_authenticated(const struct user *user, const struct err *err, void *arg)
@@ -84,7 +100,8 @@ static void on_authenticated(const struct user *user, const struct err *err, voi
         call_reply_err(c, err);
     } else if (!user) {
         http_req_add_header(c->req, "WWW-Authenticate", "Bearer realm=\"trainyard\"");
-        call_fail(c, ERR_UNAUTHENTICATED, "send \"Authorization: Bearer TOKEN\", or sign in at POST /api/v1/sessions");
+        call_fail(c, ERR_UNAUTHENTICATED,
+                  "send \"Authorization: Bearer TOKEN\", or sign in at POST /api/v1/sessions");
     } else if (!role_allows(user->role, c->route->role)) {
         /* Security: the least role is the table's; what a role may see of others' things is in each query. */
         call_fail(c, ERR_FORBIDDEN, "this needs the role %s; you are %s %s", role_name(c->route->role),
@@ -127,12 +144,12 @@ static void on_expire(evutil_socket_t fd, short what, void *arg)
         db_submit(expire_old(a->orch->db), NULL, NULL);
 }
 
-struct api *api_create(struct orch *orch, struct err *err)
+struct api *api_create(struct orch *orch, const char *console_dir, struct err *err)
 {
     struct api *a = xcalloc(1, sizeof(*a));
     a->orch = orch;
     random_hex(a->boot, 32);
-    a->console = console_create(conf_str(orch->conf, "console-dir"), err);
+    a->console = console_create(console_dir, err);
     if (!a->console) {
         free(a);
         return NULL;

@@ -7,7 +7,8 @@
 
 #include "base/mem.h"
 
-/* One block holds one allocation or one thing to free: requests make few, and ASan then sees each by itself. */
+/* One block holds one allocation or one thing to free: requests make few, and ASan then sees each by itself.
+ */
 struct arena_block {
     struct arena_block *next;
     void *kept;

@@ -79,7 +79,8 @@ static void on_lookup(const struct db_results *r, const struct err *err, void *a
     struct err wrong = {0};
     if (!err && db_rows(r, 0) == 0) {
         err_set(&wrong, ERR_UNAUTHENTICATED,
-                k->by_cookie ? "this session has ended; sign in again" : "this token is not valid (any more)");
+                k->by_cookie ? "this session has ended; sign in again"
+                             : "this token is not valid (any more)");
         err = &wrong;
     } else if (!err) {
         const char *kind = db_str(r, 0, 0, 3);
@@ -102,8 +103,8 @@ static void on_lookup(const struct db_results *r, const struct err *err, void *a
     free(k);
 }
 
-/* Security: a page of another site can make a browser send our cookie; it can't add this header, and it can't lie about
- * its origin. Upgrades are GETs that act, so they are held to the origin as well. */
+/* Security: a page of another site can make a browser send our cookie; it can't add this header, and it can't
+ * lie about its origin. Upgrades are GETs that act, so they are held to the origin as well. */
 static int check_cookie_request(struct auth *a, struct http_req *req, struct err *err)
 {
     enum http_method m = http_req_method(req);
@@ -243,7 +244,8 @@ static bool file_is_good(struct auth *a, const char *path)
     return w.found;
 }
 
-static int ensure_token_file(struct auth *a, const char *file, const char *kind, int64_t user_id, struct err *err)
+static int ensure_token_file(struct auth *a, const char *file, const char *kind, int64_t user_id,
+                             struct err *err)
 {
     char *path = path_join(a->orch->state_dir, file);
     int rc = 0;
@@ -283,7 +285,8 @@ void auth_password_hash(struct auth *a, const char *password, auth_hash_f done, 
     passwords_hash(a->passwords, password, done, arg);
 }
 
-void auth_password_check(struct auth *a, const char *password, const char *hash, auth_password_f done, void *arg)
+void auth_password_check(struct auth *a, const char *password, const char *hash, auth_password_f done,
+                         void *arg)
 {
     passwords_check(a->passwords, password, hash, done, arg);
 }

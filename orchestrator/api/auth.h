@@ -68,7 +68,8 @@ typedef void (*auth_password_f)(bool right, const struct err *err, void *arg);
 void auth_password_check(struct auth *a, const char *password, const char *hash, auth_password_f done,
                          void *arg);
 
-/* Sign-in attempts: so many failures in 5 minutes, of one address and of one name, and further ones are refused. */
+/* Sign-in attempts: so many failures in 5 minutes, of one address and of one name, and further ones are
+ * refused. */
 #define AUTH_FAILURES_PEER 20
 #define AUTH_FAILURES_NAME 10
 int auth_attempt_allowed(struct auth *a, const char *peer, const char *name, struct err *err);

@@ -83,6 +83,25 @@ void call_reply_created(struct call *c, const char *location, const char *json)
     answer(c, 201, "application/json", location, json);
 }
 
+void call_reply_status(struct call *c, int status, const char *title, const char *detail)
+{
+    char *text = NULL;
+    if (title) {
+        json_t *p = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", title, "status", status,
+                              "detail", detail);
+        text = json_text(p);
+        json_decref(p);
+        arena_keep(&c->arena, text, free);
+    }
+    send_answer(c, status, title ? "application/problem+json" : NULL, NULL, text);
+}
+
+void call_reply_file(struct call *c, int fd, int64_t size, const char *type, const char *etag)
+{
+    api_counters(c->orch->api)->by_class[2]++;
+    http_reply_file(c->req, fd, size, type, etag);
+}
+
 void call_reply_json(struct call *c, int status, json_t *value)
 {
     char *text = json_text(value);
@@ -99,13 +118,14 @@ void call_reply_empty(struct call *c)
 void call_reply_problem(struct call *c, const struct err *err, json_t *extra)
 {
     int status = err_http_status(err->code);
-    json_t *p = json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", err_title(err->code), "status", status);
+    json_t *p =
+        json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", err_title(err->code), "status", status);
     if (status == 500) {
         /* Security: what failed inside is for the log; the client gets a number to name it by. */
         char id[13];
         random_hex(id, 12);
-        log_error("api", "request failed", KV_S("request", id), KV_S("path", http_req_path(c->req)), KV_E(err),
-                  KV_S("at", err->file));
+        log_error("api", "request failed", KV_S("request", id), KV_S("path", http_req_path(c->req)),
+                  KV_E(err), KV_S("at", err->file));
         char *detail = xasprintf("something failed inside the server; its log has the reason under %s", id);
         json_object_set_new(p, "detail", json_string(detail));
         free(detail);
@@ -218,7 +238,8 @@ void call_reply_list(struct call *c, const struct db_results *r, int statement, 
     for (int i = 0; i < shown; i++)
         buf_printf(&out, "%s%s", i ? "," : "", db_str(r, statement, i, json_col));
     if (rows > shown && shown > 0)
-        buf_printf(&out, "],\"next_cursor\":\"%s\"}", call_cursor(c, db_str(r, statement, shown - 1, key_col)));
+        buf_printf(&out, "],\"next_cursor\":\"%s\"}",
+                   call_cursor(c, db_str(r, statement, shown - 1, key_col)));
     else
         buf_puts(&out, "],\"next_cursor\":null}");
     char *text = buf_steal(&out);
@@ -323,8 +344,8 @@ static void free_json(void *p)
 /* Findings about the request itself have the same form as those about a file. */
 static void reply_bad_json(struct call *c, const struct err *err, int line, int column)
 {
-    json_t *finding = json_pack("{s:s, s:i, s:i, s:s, s:n}", "pointer", "", "line", line, "column", column, "message",
-                                err->text, "hint");
+    json_t *finding = json_pack("{s:s, s:i, s:i, s:s, s:n}", "pointer", "", "line", line, "column", column,
+                                "message", err->text, "hint");
     call_reply_problem(c, err, json_pack("{s:[o]}", "errors", finding));
 }
 

@@ -83,6 +83,10 @@ void call_reply_text(struct call *c, int status, const char *json);
 void call_reply_created(struct call *c, const char *location, const char *json); /* 201 + Location */
 void call_reply_empty(struct call *c);                                           /* 204 */
 void call_reply_err(struct call *c, const struct err *err);
+/* A status that no err code has. title NULL: no body; else a problem. Not kept for an idempotency key. */
+void call_reply_status(struct call *c, int status, const char *title, const char *detail);
+/* A file: takes fd; ranges and etag as http_reply_file does them. */
+void call_reply_file(struct call *c, int fd, int64_t size, const char *type, const char *etag);
 /* Any other reply (a file, a WebSocket) is given with http_reply_* on call->req. */
 /* problem+json with further members; extra (may be NULL) is taken. */
 void call_reply_problem(struct call *c, const struct err *err, json_t *extra);

@@ -27,13 +27,20 @@ const char *content_type_of(const char *name)
     static const struct {
         const char *ending, *type;
     } types[] = {
-        {".html", "text/html; charset=utf-8"},   {".js", "text/javascript; charset=utf-8"},
-        {".css", "text/css; charset=utf-8"},     {".svg", "image/svg+xml"},
-        {".json", "application/json"},           {".map", "application/json"},
-        {".webmanifest", "application/manifest+json"}, {".png", "image/png"},
-        {".ico", "image/x-icon"},                {".woff2", "font/woff2"},
-        {".txt", "text/plain; charset=utf-8"},   {".csv", "text/csv; charset=utf-8"},
-        {".wasm", "application/wasm"},           {".jsonl", "application/x-ndjson"},
+        {".html", "text/html; charset=utf-8"},
+        {".js", "text/javascript; charset=utf-8"},
+        {".css", "text/css; charset=utf-8"},
+        {".svg", "image/svg+xml"},
+        {".json", "application/json"},
+        {".map", "application/json"},
+        {".webmanifest", "application/manifest+json"},
+        {".png", "image/png"},
+        {".ico", "image/x-icon"},
+        {".woff2", "font/woff2"},
+        {".txt", "text/plain; charset=utf-8"},
+        {".csv", "text/csv; charset=utf-8"},
+        {".wasm", "application/wasm"},
+        {".jsonl", "application/x-ndjson"},
     };
     size_t n = strlen(name);
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
@@ -63,7 +70,8 @@ void console_destroy(struct console *c)
     free(c);
 }
 
-/* Open a regular file below the folder. Security: the kernel itself refuses to leave the folder or to follow a link. */
+/* Open a regular file below the folder. Security: the kernel itself refuses to leave the folder or to follow
+ * a link. */
 static int open_file(struct console *con, const char *path, struct stat *st)
 {
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
@@ -95,7 +103,8 @@ static bool accepts(const char *header, const char *coding)
 }
 
 /* The file, or its compressed form when there is one and the client takes it. */
-static int open_best(struct console *con, struct call *c, const char *path, struct stat *st, const char **coding)
+static int open_best(struct console *con, struct call *c, const char *path, struct stat *st,
+                     const char **coding)
 {
     static const struct {
         const char *name, *ending;
@@ -150,8 +159,8 @@ void console_serve(struct console *con, struct call *c)
     const char *coding;
     int fd = *file ? open_best(con, c, file, &st, &coding) : -1;
     if (fd < 0) {
-        /* A path of the application, not of a file: give it the page, which finds its way by the address. A name in such
-         * a path may have a dot ("/tasks/iris.v2"); files lie at the top and in assets/. */
+        /* A path of the application, not of a file: give it the page, which finds its way by the address. A
+         * name in such a path may have a dot ("/tasks/iris.v2"); files lie at the top and in assets/. */
         bool page = path && strncmp(file, "assets/", 7) != 0 && (strchr(file, '/') || !strchr(file, '.'));
         file = "index.html";
         fd = page ? open_best(con, c, file, &st, &coding) : -1;

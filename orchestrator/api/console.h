@@ -1,4 +1,5 @@
-/* console: the web console's files. Whatever GET is not for the API is one of them, or the application itself (a deep link). */
+/* console: the web console's files. Whatever GET is not for the API is one of them, or the application itself
+ * (a deep link). */
 #ifndef ORCHESTRATOR_API_CONSOLE_H
 #define ORCHESTRATOR_API_CONSOLE_H
 

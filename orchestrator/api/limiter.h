@@ -1,5 +1,5 @@
-/* limiter: how often something happened lately, by key. Pure: the caller says what time it is. Bounded: when it is full, the
- * oldest key makes room. */
+/* limiter: how often something happened lately, by key. Pure: the caller says what time it is. Bounded: when
+ * it is full, the oldest key makes room. */
 #ifndef ORCHESTRATOR_API_LIMITER_H
 #define ORCHESTRATOR_API_LIMITER_H
 

@@ -78,8 +78,8 @@ static void on_child(const struct child_result *r, void *arg)
     struct err err = {0};
     p->running--;
     if (r->exit_code != 0)
-        err_set(&err, ERR_INTERNAL, "the password helper ended with %d, signal %d: %s", r->exit_code, r->signal,
-                buf_str(&r->errors));
+        err_set(&err, ERR_INTERNAL, "the password helper ended with %d, signal %d: %s", r->exit_code,
+                r->signal, buf_str(&r->errors));
     finish(w, buf_str(&r->output), err.code ? &err : NULL);
     pump(p);
 }
@@ -131,7 +131,8 @@ void passwords_hash(struct passwords *p, const char *password, auth_hash_f done,
     add(p, w, password, "");
 }
 
-void passwords_check(struct passwords *p, const char *password, const char *hash, auth_password_f done, void *arg)
+void passwords_check(struct passwords *p, const char *password, const char *hash, auth_password_f done,
+                     void *arg)
 {
     /* Security: a name that nobody has takes as long as a wrong password: this is a hash of random bytes. */
     static const char nobody[] =
@@ -160,7 +161,8 @@ int password_main(void)
     if (*hash) {
         fputs(crypto_pwhash_str_verify(hash, input, password_len) == 0 ? "right" : "wrong", stdout);
     } else {
-        if (crypto_pwhash_str_alg(made, input, password_len, OPSLIMIT, MEMLIMIT, crypto_pwhash_ALG_ARGON2ID13) < 0)
+        if (crypto_pwhash_str_alg(made, input, password_len, OPSLIMIT, MEMLIMIT,
+                                  crypto_pwhash_ALG_ARGON2ID13) < 0)
             return 1;
         fputs(made, stdout);
     }

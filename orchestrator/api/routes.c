@@ -109,8 +109,8 @@ static bool matches(const char *pattern, const char *path, struct arena *arena, 
     }
 }
 
-/* Literal segments win over parameters: "datasets/:name/preview" over ":kind/:name/content" never clash, but "/verify/fit" does
- * with "/verify/:kind"; the table has the literal row first. */
+/* Literal segments win over parameters: "datasets/:name/preview" over ":kind/:name/content" never clash, but
+ * "/verify/fit" does with "/verify/:kind"; the table has the literal row first. */
 const struct route *route_find(const struct route *table, enum http_method method, const char *path,
                                struct arena *arena, const char *params[CALL_PARAMS], struct buf *allow)
 {

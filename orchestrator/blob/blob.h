@@ -1,9 +1,10 @@
-/* blob: bytes addressed by their SHA-256, in a folder: STATE/blobs/ab/cdef... Written to a temporary name in the same file
- * system, fsynced, renamed, folder fsynced: a blob that has its name is whole. Immutable; the same bytes are stored once.
+/* blob: bytes addressed by their SHA-256, in a folder: STATE/blobs/ab/cdef... Written to a temporary name in
+ * the same file system, fsynced, renamed, folder fsynced: a blob that has its name is whole. Immutable; the
+ * same bytes are stored once.
  *
- * The table `blob` has a row for each that something may refer to (store/blob_row.h). Who stores a blob pins it until
- * the row and what refers to it are committed; the collector (blob/collect.h) removes what is not referred to, not
- * pinned, and not fresh.
+ * The table `blob` has a row for each that something may refer to (store/blob_row.h). Who stores a blob pins
+ * it until the row and what refers to it are committed; the collector (blob/collect.h) removes what is not
+ * referred to, not pinned, and not fresh.
  */
 #ifndef ORCHESTRATOR_BLOB_BLOB_H
 #define ORCHESTRATOR_BLOB_BLOB_H
@@ -15,7 +16,8 @@
 
 struct blob_store;
 
-struct blob_store *blob_store_create(const char *state_dir, struct err *err); /* also removes stale temporaries */
+struct blob_store *blob_store_create(const char *state_dir,
+                                     struct err *err); /* also removes stale temporaries */
 void blob_store_destroy(struct blob_store *s);
 const char *blob_tmp_dir(const struct blob_store *s); /* for scratch files that may become blobs */
 
@@ -25,8 +27,8 @@ const char *blob_tmp_dir(const struct blob_store *s); /* for scratch files that 
 struct blob_writer;
 struct blob_writer *blob_writer_create(struct blob_store *s, struct err *err);
 int blob_writer_add(struct blob_writer *w, const void *p, size_t n, struct err *err);
-/* Before finishing: the digest and size so far and the path of the temporary file, readable by children. Nothing may be
- * added afterwards. The path lives as long as w. */
+/* Before finishing: the digest and size so far and the path of the temporary file, readable by children.
+ * Nothing may be added afterwards. The path lives as long as w. */
 const char *blob_writer_seal(struct blob_writer *w, char digest[SHA256_HEX], int64_t *size);
 int blob_writer_finish(struct blob_writer *w, const char *expect, char digest[SHA256_HEX], int64_t *size,
                        struct err *err); /* frees w */
@@ -46,7 +48,8 @@ void blob_pin(struct blob_store *s, const char *digest);
 void blob_unpin(struct blob_store *s, const char *digest);
 bool blob_pinned(struct blob_store *s, const char *digest);
 
-/* Call each for the blobs of folder index (0..255) that were written at least so long ago. The number of calls. */
+/* Call each for the blobs of folder index (0..255) that were written at least so long ago. The number of
+ * calls. */
 int blob_list_folder(struct blob_store *s, int index, int64_t older_than_seconds,
                      void (*each)(const char *digest, void *arg), void *arg);
 

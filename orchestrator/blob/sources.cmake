@@ -1,1 +1,1 @@
-list(APPEND orchestrator_sources blob/store.c blob/writer.c)
+list(APPEND orchestrator_sources blob/collect.c blob/store.c blob/writer.c)

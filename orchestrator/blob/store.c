@@ -19,7 +19,8 @@ char *blob_path(struct blob_store *s, const char *digest)
     return xasprintf("%s/%.2s/%s", s->dir, digest, digest + 2);
 }
 
-/* Temporaries of a process that is gone: of writers and of verifications. Uploads in progress live elsewhere. */
+/* Temporaries of a process that is gone: of writers and of verifications. Uploads in progress live elsewhere.
+ */
 static int clear_tmp(struct blob_store *s, struct err *err)
 {
     DIR *d = opendir(s->tmp);
@@ -172,7 +173,8 @@ int blob_store_take(struct blob_store *s, const char *path, const char *digest, 
     return rc;
 }
 
-int blob_adopt(struct blob_store *s, const char *path, char digest[SHA256_HEX], int64_t *size, struct err *err)
+int blob_adopt(struct blob_store *s, const char *path, char digest[SHA256_HEX], int64_t *size,
+               struct err *err)
 {
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;

@@ -10,7 +10,7 @@ struct blob_store {
     struct blob_pin {
         char *digest;
         int count;
-    } *pins;
+    } * pins;
     size_t pin_count, pin_cap;
 };
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -11,7 +12,8 @@
 #include "base/mem.h"
 #include "orchestrator/blob/store.h"
 
-/* Start writing back this often, so that the fsync at the end finds little to do and doesn't hold up the loop. */
+/* Start writing back this often, so that the fsync at the end finds little to do and doesn't hold up the
+ * loop. */
 #define WRITE_BACK_EVERY (4 << 20)
 
 struct blob_writer {
@@ -32,11 +34,14 @@ struct blob_writer *blob_writer_create(struct blob_store *s, struct err *err)
     w->store = s;
     w->path = path_join(s->tmp, name);
     sha256_init(&w->hash);
-    /* Read-only for all once written: a caged child reads it under another user; the folder above keeps others out. */
+    /* Read-only for all once written: a caged child reads it under another user; the folder above keeps
+     * others out. */
     w->fd = open(w->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-    if (w->fd >= 0)
+    if (w->fd >= 0 && fchmod(w->fd, 0444) == 0) /* the umask is strict */
         return w;
     err_set(err, ERR_IO, "cannot create %s: %s", w->path, strerror(errno));
+    if (w->fd >= 0)
+        close(w->fd);
     free(w->path);
     free(w);
     return NULL;

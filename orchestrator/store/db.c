@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "orchestrator/store/db_conn.h"
 #include "orchestrator/store/migrate.h"
 
@@ -263,6 +264,23 @@ void db_destroy(struct db *db)
     free(db->readers);
     free(db->url);
     free(db);
+}
+
+static bool idle(const struct db *db)
+{
+    size_t n = db->writer.sent.count + db->write_waiting.count + db->read_waiting.count + db->refused.count;
+    for (int i = 0; i < db->reader_count; i++)
+        n += db->readers[i].sent.count;
+    return n == 0;
+}
+
+void db_drain(struct db *db, double seconds)
+{
+    double end = time_monotonic() + seconds;
+    while (!idle(db) && time_monotonic() < end) {
+        event_base_loopexit(db->base, &(struct timeval){0, 20000});
+        event_base_dispatch(db->base);
+    }
 }
 
 bool db_ready(const struct db *db)

@@ -27,6 +27,8 @@ struct db_results;
 struct db *db_create(struct event_base *base, const char *url, int read_connections, struct err *err);
 void db_destroy(struct db *db);
 bool db_ready(const struct db *db);
+/* Run the loop until nothing is under way, or for so many seconds; at the end, before rooms are destroyed. */
+void db_drain(struct db *db, double seconds);
 
 /* Build a batch: db_add() starts a statement, db_bind_*() give its $1, $2, ... in order. Strings are copied.
  */

@@ -17,10 +17,11 @@ struct db_batch *task_update(struct db *db, int64_t owner, const char *name, con
 /* Rows: JSON, name. q: part of name or description; label: one it must have. */
 struct db_batch *task_list(struct db *db, int64_t owner, const char *q, const char *label, const char *after,
                            int64_t limit);
-/* Statement 0: a row when the task is there, with the id of a job that is not over or NULL; statement 1: rows deleted, with
- * event seq and data. A job that refers to it may also give ERR_NOT_FOUND (foreign key). */
+/* Statement 0: a row when the task is there, with the id of a job that is not over or NULL; statement 1: rows
+ * deleted, with event seq and data. A job that refers to it may also give ERR_NOT_FOUND (foreign key). */
 struct db_batch *task_delete(struct db *db, int64_t owner, const char *name);
-struct db_batch *task_names(struct db *db, int64_t owner); /* at most 2000 rows: name */
+struct db_batch *task_names(struct db *db, int64_t owner);                /* at most 2000 rows: name */
 struct db_batch *task_id(struct db *db, int64_t owner, const char *name); /* one row: id */
+int task_id_add(struct db_batch *b, int64_t owner, const char *name);     /* the same as one more statement */
 
 #endif

@@ -32,8 +32,10 @@ char *cage_folder(const char *dir, struct err *err)
     random_hex(tail, 16);
     char *folder = xasprintf("%s/verify-%s", dir, tail);
     char *in = path_join(folder, "in"), *out = path_join(folder, "out");
-    /* Readable for the caged user, who gets there only because it is its working directory: what is above is ours. */
+    /* Readable for the caged user, who gets there only because it is its working directory: what is above is
+     * ours. */
     bool ok = mkdir(folder, 0755) == 0 && mkdir(in, 0755) == 0 && mkdir(out, 0700) == 0 &&
+              chmod(folder, 0755) == 0 && chmod(in, 0755) == 0 &&
               (geteuid() != 0 || chown(out, NOBODY, NOBODY) == 0);
     if (!ok) {
         err_set(err, ERR_IO, "cannot make the scratch folder %s: %s", folder, strerror(errno));
@@ -48,7 +50,8 @@ char *cage_folder(const char *dir, struct err *err)
 int cage_put(const char *folder, const char *path, const char *name, struct err *err)
 {
     char *to = xasprintf("%s/in/%s", folder, name);
-    int rc = link(path, to) == 0 ? 0 : err_set(err, ERR_IO, "cannot link %s to %s: %s", path, to, strerror(errno));
+    int rc =
+        link(path, to) == 0 ? 0 : err_set(err, ERR_IO, "cannot link %s to %s: %s", path, to, strerror(errno));
     free(to);
     return rc;
 }
@@ -67,7 +70,8 @@ static int limit_all(char **argv)
         limit(RLIMIT_CORE, "0"))
         return -1;
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    /* Data, not address space: a mapped dataset of any size is fine. Sanitizers reserve terabytes, so not with them. */
+    /* Data, not address space: a mapped dataset of any size is fine. Sanitizers reserve terabytes, so not
+     * with them. */
     if (limit(RLIMIT_DATA, argv[1]))
         return -1;
 #endif
@@ -84,7 +88,8 @@ static int become_nobody(void)
 {
     if (geteuid() != 0)
         return 0;
-    /* Without namespaces (a container may forbid them) there is still no right left that the network would give. */
+    /* Without namespaces (a container may forbid them) there is still no right left that the network would
+     * give. */
     (void)!unshare(CLONE_NEWNET | CLONE_NEWIPC);
     if (limit(RLIMIT_NPROC, "512") || setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
         setresuid(NOBODY, NOBODY, NOBODY))
@@ -92,10 +97,10 @@ static int become_nobody(void)
     return setuid(0) == -1 ? 0 : -1;
 }
 
-#define READ_RIGHTS                                                                                          \
-    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define FILE_RIGHTS (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
-#define ALL_RIGHTS  ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) /* what the first version of Landlock knows */
+#define READ_RIGHTS (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FILE_RIGHTS                                                                                          \
+    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
+#define ALL_RIGHTS ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) /* what the first version of Landlock knows */
 
 static void allow(int ruleset, const char *path, uint64_t rights)
 {
@@ -139,7 +144,8 @@ int cage_main(int argc, char **argv)
         return 2;
     }
     pid_t parent = getppid();
-    /* Opened with all rights: the program may lie where "nobody" can't go. Not close-on-exec, so that a script works too. */
+    /* Opened with all rights: the program may lie where "nobody" can't go. Not close-on-exec, so that a
+     * script works too. */
     int program = open(argv[3], O_RDONLY);
     if (program < 0) {
         fprintf(stderr, "cannot open %s: %s\n", argv[3], strerror(errno));

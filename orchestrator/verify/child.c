@@ -286,7 +286,8 @@ struct child *child_start(struct children *all, const struct child_spec *spec, c
         close_event(&c->in);
     event_add(c->out, NULL);
     event_add(c->err, NULL);
-    struct timeval tv = {(time_t)spec->seconds, (suseconds_t)((spec->seconds - (double)(time_t)spec->seconds) * 1e6)};
+    struct timeval tv = {(time_t)spec->seconds,
+                         (suseconds_t)((spec->seconds - (double)(time_t)spec->seconds) * 1e6)};
     event_add(c->clock, &tv);
     c->next = all->first;
     all->first = c;

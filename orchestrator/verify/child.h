@@ -1,5 +1,5 @@
-/* child: short-lived processes on the loop: input on stdin, bounded output, a wall-clock limit, and nothing of their session
- * left when they are done. */
+/* child: short-lived processes on the loop: input on stdin, bounded output, a wall-clock limit, and nothing
+ * of their session left when they are done. */
 #ifndef ORCHESTRATOR_VERIFY_CHILD_H
 #define ORCHESTRATOR_VERIFY_CHILD_H
 
@@ -36,7 +36,8 @@ struct child_result {
 
 typedef void (*child_done_f)(const struct child_result *result, void *arg);
 
-/* Start one. NULL and err when it could not be started; otherwise done is called exactly once, from the loop. */
+/* Start one. NULL and err when it could not be started; otherwise done is called exactly once, from the loop.
+ */
 struct child *child_start(struct children *c, const struct child_spec *spec, child_done_f done, void *arg,
                           struct err *err);
 /* Kill it; done follows. */

@@ -1,0 +1,1 @@
+list(APPEND orchestrator_sources stream/stream.c stream/topic.c)
