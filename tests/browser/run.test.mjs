@@ -182,15 +182,12 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     const id = Number(/runs\/(\d+)$/.exec(page.url())[1])
     const expected = await page.evaluate(async (job) => {
       const items = []
-      let cursor = ''
-      do {
-        const r = await fetch(
-          `/api/v1/jobs/${job}/metrics?limit=500${cursor && `&cursor=${encodeURIComponent(cursor)}`}`,
-        )
-        const p = await r.json()
-        items.push(...p.items)
-        cursor = p.next_cursor
-      } while (cursor)
+      for (let since = 0; ; since = items.at(-1).seq) {
+        const r = await fetch(`/api/v1/jobs/${job}/metrics?limit=500&since=${since}`)
+        const page = await r.json()
+        items.push(...page.items)
+        if (page.next_cursor === null || page.items.length === 0) break
+      }
       const losses = items.filter((i) => ['train', 'eval'].includes(i.record.kind) && 'loss' in i.record.values)
       const last = items.findLast((i) => i.record.kind === 'eval')
       return { losses: losses.length, accuracy: last?.record.values.accuracy }

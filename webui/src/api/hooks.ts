@@ -421,14 +421,23 @@ export function useLossHistory(job: Job, enabled: boolean) {
   return useQuery({
     queryKey: ['job', job.id, 'loss', isFinal(job.state)],
     queryFn: async ({ signal }) => {
-      const page = await request<Page<Sequenced<MetricRecord>>>('GET', `/jobs/${job.id}/metrics`, {
-        query: { limit: 1000 },
-        signal,
-      })
-      return page.items.flatMap((e) => {
-        const v = e.record.kind === 'train' ? e.record.values?.loss : undefined
-        return typeof v === 'number' ? [v] : []
-      })
+      const losses: number[] = []
+      let since = 0
+      // A thousand records draw the shape of any run; more would be much to send for 96 pixels.
+      for (let n = 0; n < 2; n++) {
+        const page: Page<Sequenced<MetricRecord>> = await request('GET', `/jobs/${job.id}/metrics`, {
+          query: { limit: 500, since },
+          signal,
+        })
+        for (const e of page.items) {
+          const v = e.record.kind === 'train' ? e.record.values?.loss : undefined
+          if (typeof v === 'number') losses.push(v)
+        }
+        const last = page.items.at(-1)
+        if (!last || page.next_cursor === null) break
+        since = last.seq
+      }
+      return losses
     },
     enabled: enabled && job.kind === 'train' && job.state !== 'PENDING',
     staleTime: isFinal(job.state) ? Infinity : 4000,
