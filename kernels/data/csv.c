@@ -39,10 +39,14 @@ struct table {
     bool named;                    /* columns have names from a header */
     int64_t rows[SPLIT_COUNT + 1]; /* with a target; of train, test, undivided files */
     int64_t mistakes;
-    bool divided;
-    struct divide divide;
+    bool divided; /* by us: of every class, or of all rows, the same share is for testing */
+    struct stratum {
+        struct divide divide;
+        int64_t seen;
+    } * strata; /* one for each class; one for a number to predict */
+    int stratum_count;
     struct pack_writer *w;
-    int64_t written[SPLIT_COUNT], ordinal;
+    int64_t written[SPLIT_COUNT];
     float *features;
     double *mean, *m2;
 };
@@ -398,6 +402,31 @@ static int decide_columns(struct table *t)
     return 0;
 }
 
+/* Rounded along the running total, so that the shares of the classes add up to the share of all. */
+static void make_strata(struct table *t)
+{
+    const struct text_set *classes = &t->columns[t->target].values;
+    double fraction = t->o->test_fraction > 0 ? t->o->test_fraction : 0.2;
+    int64_t total = t->rows[0] + t->rows[1] + t->rows[2], before = 0, test = 0;
+    t->stratum_count = t->info->target == TARGET_CLASS ? classes->count : 1;
+    t->strata = xcalloc((size_t)t->stratum_count, sizeof(*t->strata));
+    for (int i = 0; i < t->stratum_count; i++) {
+        struct divide *d = &t->strata[i].divide;
+        d->samples = t->info->target == TARGET_CLASS ? classes->counts[i] : total;
+        d->seed = t->o->seed + 1000003 * (uint64_t)i;
+        d->test = llround(fraction * (double)(before + d->samples)) - llround(fraction * (double)before);
+        if (d->test >= d->samples)
+            d->test = d->samples - 1; /* a class that is never trained on teaches nothing */
+        before += d->samples;
+        test += d->test;
+    }
+    for (int i = 0; i < t->stratum_count && test == 0; i++)
+        if (t->strata[i].divide.samples > 1)
+            test = t->strata[i].divide.test = 1;
+    t->info->samples[SPLIT_TEST] = test;
+    t->info->samples[SPLIT_TRAIN] = total - test;
+}
+
 static int decide_splits(struct table *t)
 {
     int64_t undivided = t->rows[SPLIT_COUNT];
@@ -410,9 +439,7 @@ static int decide_splits(struct table *t)
         t->info->samples[SPLIT_TEST] = t->rows[SPLIT_TEST];
         return 0;
     }
-    divide_init(&t->divide, undivided + t->rows[SPLIT_TRAIN] + t->rows[SPLIT_TEST], t->o);
-    t->info->samples[SPLIT_TEST] = t->divide.test;
-    t->info->samples[SPLIT_TRAIN] = t->divide.samples - t->divide.test;
+    make_strata(t);
     return 0;
 }
 
@@ -437,30 +464,38 @@ static void cell_features(const struct column *c, const char *text, float *out)
         out[c->feature + k] = k == chosen ? 1.0f : 0.0f;
 }
 
-static int put_target(struct table *t, int split, const char *text, struct err *err)
+/* The value of a target cell and its class; false when there is none that the first walk knew. */
+static bool read_target(const struct table *t, const char *text, double *value, int32_t *label)
 {
-    const struct column *c = &t->columns[t->target];
-    double v = 0;
-    enum cell_kind kind = csv_cell_kind(text, &v);
-    if (t->info->target == TARGET_VALUE) {
-        float value = (float)v;
-        return pack_write_targets(t->w, split, &value, sizeof(value), err);
-    }
-    int32_t label = category_of(c, text, kind, v);
-    if (label < 0)
-        return err_set(err, ERR_INVALID, "the file changed while it was read");
-    return pack_write_targets(t->w, split, &label, sizeof(label), err);
+    enum cell_kind kind = csv_cell_kind(text, value);
+    *label = t->info->target == TARGET_CLASS ? category_of(&t->columns[t->target], text, kind, *value) : 0;
+    return *label >= 0;
+}
+
+static int choose_split(struct table *t, const struct table_file *file, int32_t label)
+{
+    if (!t->divided)
+        return file->split;
+    struct stratum *s = &t->strata[label];
+    return s->seen < s->divide.samples ? divide_split(&s->divide, s->seen++) : -1;
+}
+
+static int put_target(struct table *t, int split, double value, int32_t label, struct err *err)
+{
+    float number = (float)value;
+    return t->info->target == TARGET_VALUE ? pack_write_targets(t->w, split, &number, sizeof(number), err)
+                                           : pack_write_targets(t->w, split, &label, sizeof(label), err);
 }
 
 static int write_row(struct table *t, const struct table_file *file, char *const *cells)
 {
-    double v;
+    double value = 0;
+    int32_t label;
     struct err err = {0};
-    if (csv_cell_kind(cells[t->target], &v) == CELL_MISSING)
+    if (csv_cell_kind(cells[t->target], &value) == CELL_MISSING)
         return 0;
-    int split = t->divided ? divide_split(&t->divide, t->ordinal) : file->split;
-    if (t->ordinal++ >= t->info->samples[0] + t->info->samples[1] ||
-        t->written[split]++ >= t->info->samples[split])
+    int split = read_target(t, cells[t->target], &value, &label) ? choose_split(t, file, label) : -1;
+    if (split < 0 || t->written[split]++ >= t->info->samples[split])
         return fail(t, "dataset.files", "%s changed while it was read", file->name);
     for (int i = 0; i < t->column_count; i++)
         if (i != t->target)
@@ -472,7 +507,7 @@ static int write_row(struct table *t, const struct table_file *file, char *const
             t->m2[i] += d * (x - t->mean[i]);
         }
     if (pack_write_features(t->w, split, t->features, (size_t)t->info->column_count * sizeof(float), &err) ||
-        put_target(t, split, cells[t->target], &err))
+        put_target(t, split, value, label, &err))
         return fail(t, "dataset.write", "%s", err.text);
     return 0;
 }
@@ -583,6 +618,7 @@ int csv_pack(const char *path, const struct dataset_options *o, const char *pack
         column_free(&t->columns[i]);
     free(t->columns);
     free(t->features);
+    free(t->strata);
     free(t->mean);
     free(t->m2);
     free(t);

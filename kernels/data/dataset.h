@@ -49,7 +49,7 @@ struct dataset_options {
     const char *format;    /* NULL: by content */
     const char *target;    /* CSV: column name, or number from 0, or negative from the end; NULL: last */
     const char *task_type; /* "classification" | "regression" | NULL: by the target column */
-    double test_fraction;  /* 0: 0.2 where the files have no split of their own */
+    double test_fraction;  /* 0: 0.2 where the files have no split of their own; in a table, of every class */
     uint64_t seed;         /* of that split */
     int header;            /* CSV: first row is names: 1 yes, -1 no, 0 by content */
     bool no_standardise;   /* CSV: give numbers as they are */

@@ -271,6 +271,26 @@ static void the_split_is_seeded_and_exact(void **state)
     buf_free(&b);
 }
 
+static void every_class_has_its_share_of_the_test_split(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    struct findings f;
+    for (int i = 0; i < 200; i++)
+        buf_printf(&b, "%d,%s\n", i, i < 150 ? "often" : i < 199 ? "seldom" : "once");
+    struct dataset *d = read_table(buf_str(&b), &(struct dataset_options){.test_fraction = 0.3}, &f);
+    assert_non_null(d);
+    int counts[2][3] = {{0}};
+    for (int s = 0; s < 2; s++)
+        for (int64_t i = 0; i < d->info.samples[s]; i++)
+            counts[s][((const int32_t *)d->targets[s])[i]]++;
+    assert_int_equal(counts[SPLIT_TEST][0], 45); /* "often" */
+    assert_int_equal(counts[SPLIT_TRAIN][1], 1); /* "once" is trained on */
+    assert_true(counts[SPLIT_TEST][2] >= 14 && counts[SPLIT_TEST][2] <= 15);
+    dataset_close(d);
+    buf_free(&b);
+}
+
 static void damaged_tables_never_crash(void **state)
 {
     (void)state;
@@ -305,6 +325,7 @@ int main(void)
         cmocka_unit_test(rows_without_a_target_are_left_out),
         cmocka_unit_test(columns_of_too_many_texts_are_left_out),
         cmocka_unit_test(the_split_is_seeded_and_exact),
+        cmocka_unit_test(every_class_has_its_share_of_the_test_split),
         cmocka_unit_test(damaged_tables_never_crash),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
