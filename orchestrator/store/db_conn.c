@@ -1,5 +1,6 @@
 #include "orchestrator/store/db_conn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,9 +70,11 @@ static void batch_fail(struct db_batch *b, const PGresult *res)
     } else {
         err_set(&b->error, code, "the database could not do this (code %s)", state ? state : "unknown");
     }
-    if (code == ERR_INTERNAL || code == ERR_UNAVAILABLE || code == ERR_TIMEOUT)
-        log_error("db", "statement failed", KV_S("code", state), KV_S("message", message),
-                  KV_S("sql", b->current < b->count ? b->statements[b->current].sql : "commit"));
+    if (code == ERR_INTERNAL || code == ERR_UNAVAILABLE || code == ERR_TIMEOUT) {
+        char sql[200]; /* enough to know it by */
+        snprintf(sql, sizeof(sql), "%s", b->current < b->count ? b->statements[b->current].sql : "commit");
+        log_error("db", "statement failed", KV_S("code", state), KV_S("message", message), KV_S("sql", sql));
+    }
 }
 
 static void connection_lost(struct db_conn *c, const char *why)

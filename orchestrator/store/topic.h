@@ -4,8 +4,8 @@
 
 #include "orchestrator/store/db.h"
 
-/* Add the topic's next event to a write batch; the index of its statement, whose row's column 0 is the seq. Publish with
- * stream_publish() after the commit. */
+/* Add the topic's next event to a write batch; the index of its statement, whose row's column 0 is the seq.
+ * Publish with stream_publish() after the commit. */
 int topic_event_add(struct db_batch *b, const char *topic, const char *json_data);
 /* Rows after `since`: seq, data. */
 struct db_batch *topic_event_page(struct db *db, const char *topic, int64_t since, int64_t limit);

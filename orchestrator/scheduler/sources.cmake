@@ -1,0 +1,1 @@
+list(APPEND orchestrator_sources scheduler/scheduler.c )
