@@ -13,7 +13,7 @@
 #endif
 
 #if defined(__x86_64__) && !defined(VECTOR_SANITIZED)
-#define VECTOR_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define VECTOR_CLONES
 #endif

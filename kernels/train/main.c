@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/err.h"
 #include "base/mem.h"
 #include "kernels/train/run.h"
@@ -51,6 +52,17 @@ static int train(struct run *r, struct err *err)
     if (run_plan(r, err) || run_resume(r, err) || run_train(r, &outcome, err) || run_finish(r, outcome, err))
         return -1;
     return exit_code(outcome);
+}
+
+/* OpenMP's threads wait for each other by spinning, by default so long that one preempted thread costs all of them milliseconds: ten
+ * times slower when the machine has anything else to do. A short spin is as fast alone. The library reads this before main, so
+ * start again with it set (3 ms). */
+static void shorten_spinning(char **argv)
+{
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+        return;
+    if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0)
+        execv("/proc/self/exe", argv); /* if it fails, go on as it is */
 }
 
 static int train_main(int argc, char **argv)
@@ -103,6 +115,8 @@ int main(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "help") == 0)
         return argc < 2 ? (fputs("trainyard-train: no arguments; --help lists them\n", stderr), 2) : help();
+    if (argv[1][0] == '-' || strcmp(argv[1], "train") == 0)
+        shorten_spinning(argv);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
