@@ -8,6 +8,7 @@
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "base/buf.h"
 #include "base/err.h"
 #include "net/http.h"
@@ -33,6 +34,10 @@ struct http_call {
     int body_fd;           /* >= 0 with body_from_fd: body is body_len_fd bytes from body_offset; not closed */
     bool body_from_fd;
     int64_t body_offset, body_len_fd;
+    /* Or: the body is made on the fly, body_total bytes; fills up to n bytes and returns how many (at least 1), or -1 with
+     * err. NULL when not used. */
+    ssize_t (*body_read)(void *p, size_t n, void *arg, struct err *err);
+    int64_t body_total;
     void (*on_progress)(int64_t sent, int64_t total, void *arg); /* upload progress, may be NULL */
     /* Response body to here instead of response->body, only for 2xx; non-zero return aborts. May be NULL. */
     int (*on_data)(const void *p, size_t n, int64_t total /* -1 unknown */, void *arg);

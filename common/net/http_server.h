@@ -30,7 +30,8 @@ struct http_server_limits {
     int max_connections;     /* 0: 20000; beyond, new connections get 503 and close */
     int header_seconds;      /* 0: 10; from first byte to end of headers */
     int idle_seconds;        /* 0: 75; keep-alive */
-    int body_min_rate;       /* 0: 100 bytes/s averaged over 30 s, below it 408 */
+    int body_min_rate;       /* 0: 100 bytes/s averaged over body_window_seconds, below it 408 */
+    int body_window_seconds; /* 0: 30 */
 };
 
 /* Called when the headers are complete; the body has not been read. */
