@@ -37,7 +37,8 @@ struct db_batch *asset_insert(struct db *db, int64_t owner, const struct asset_r
                   "digest, size, packed_digest, packed_size, "
                   "verification, created_by) SELECT n.id, n.task_id, n.kind, n.name, n.last_version, $7, "
                   "$6::jsonb, $5, $8::bigint, $9::digest_text, "
-                  "CASE WHEN $9::digest_text IS NULL THEN NULL ELSE $10::bigint END, $11::json, $12::bigint FROM n "
+                  "CASE WHEN $9::digest_text IS NULL THEN NULL ELSE $10::bigint END, $11::json, $12::bigint "
+                  "FROM n "
                   "RETURNING *), "
                   "touched AS (UPDATE task SET updated = now() WHERE id IN (SELECT task_id FROM made)), "
                   "e AS (SELECT made.id, json_build_object('what', 'asset', 'action', 'created', 'kind', "
@@ -47,7 +48,7 @@ struct db_batch *asset_insert(struct db *db, int64_t owner, const struct asset_r
                   "FROM made a JOIN e ON e.id = a.id JOIN t ON t.id = a.task_id JOIN app_user u ON u.id = "
                   "a.created_by "
                   "UNION ALL SELECT " FULL_JSON ", false, a.version, NULL, NULL FROM same a JOIN t ON t.id = "
-                                                "a.task_id JOIN app_user u ON u.id = a.created_by");
+                  "a.task_id JOIN app_user u ON u.id = a.created_by");
     db_bind_str(b, a->task);
     db_bind_int(b, owner);
     db_bind_str(b, a->kind);
@@ -85,7 +86,7 @@ int asset_select_add(struct db_batch *b, int64_t owner, const char *task, const 
                      int64_t version)
 {
     int s = db_add(b, "SELECT " FULL_JSON ", a.id, a.task_id, a.name, a.version, a.digest, a.size, "
-                                          "a.packed_digest, a.packed_size, a.verification "
+                      "a.packed_digest, a.packed_size, a.verification "
                       "FROM asset a JOIN task t ON t.id = a.task_id JOIN app_user u ON u.id = a.created_by "
                       "WHERE t.name = $1 AND " MINE(2) " "
                                                        "AND a.kind = $3 AND a.name = $4 AND ($5::bigint = 0 "

@@ -27,7 +27,8 @@ struct db_batch *verification_insert(struct db *db, const struct verification_ke
         blob_row_add(b, packed_digest, packed_size);
     db_add(b, "INSERT INTO verification (digest, kind, context, trainer, result, packed_digest, packed_size) "
               "VALUES ($1, $2, $3, $4, $5::json, $6::digest_text, "
-              "CASE WHEN $6::digest_text IS NULL THEN NULL ELSE $7::bigint END) ON CONFLICT (digest, kind, context, "
+              "CASE WHEN $6::digest_text IS NULL THEN NULL ELSE $7::bigint END) ON CONFLICT (digest, kind, "
+              "context, "
               "trainer) DO UPDATE "
               "SET result = EXCLUDED.result, packed_digest = EXCLUDED.packed_digest, packed_size = "
               "EXCLUDED.packed_size, created = now()");
