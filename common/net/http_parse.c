@@ -19,6 +19,8 @@ struct head {
 
 static void head_flush(struct head *h)
 {
+    while (h->value.len && (h->value.data[h->value.len - 1] == ' ' || h->value.data[h->value.len - 1] == '\t'))
+        h->value.data[--h->value.len] = '\0'; /* http_parser leaves blanks at the end */
     if (h->in_value)
         http_headers_add(h->headers, buf_str(&h->name), buf_str(&h->value));
     buf_clear(&h->name);

@@ -218,8 +218,10 @@ void http_reply_chunk(struct http_req *r, const void *p, size_t n)
             event_active(r->later, EV_TIMEOUT, 0);
         return;
     }
-    if (n == 0 || r->method == HTTP_M_HEAD)
+    if (n == 0 || r->method == HTTP_M_HEAD) { /* nothing to send: it has drained already */
+        bufferevent_trigger(r->conn->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
         return;
+    }
     struct evbuffer *out = bufferevent_get_output(r->conn->bev);
     if (evbuffer_get_length(out) == 0)
         r->conn->moved = time_monotonic(); /* nothing was waiting until now */
