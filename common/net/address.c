@@ -14,8 +14,8 @@ static int parse_unix(const char *path, struct net_address *out, struct err *err
     struct sockaddr_un *un = (struct sockaddr_un *)&out->sa;
     size_t n = strlen(path);
     if (n == 0 || n >= sizeof un->sun_path)
-        return err_set(err, ERR_INVALID, "the socket path \"%.120s\" must have 1 to %zu bytes, it has %zu", path,
-                       sizeof un->sun_path - 1, n);
+        return err_set(err, ERR_INVALID, "the socket path \"%.120s\" must have 1 to %zu bytes, it has %zu",
+                       path, sizeof un->sun_path - 1, n);
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path, n + 1);
     out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
@@ -49,7 +49,8 @@ int net_address_parse(const char *text, bool allow_port_0, struct net_address *o
     if (!colon || n == 0 || n >= sizeof host || end == colon + 1 || *end || port < (allow_port_0 ? 0 : 1) ||
         port > 65535 || colon[1] == '-' || colon[1] == '+' || colon[1] == ' ')
         return err_set(err, ERR_INVALID,
-                       "\"%.200s\" is no address: expected HOST:PORT such as 127.0.0.1:7878, or unix:/path", text);
+                       "\"%.200s\" is no address: expected HOST:PORT such as 127.0.0.1:7878, or unix:/path",
+                       text);
     memcpy(host, text, n);
     host[n] = '\0';
     if (host[0] == '[' && host[n - 1] == ']') {

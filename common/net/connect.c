@@ -22,7 +22,8 @@ static int open_socket(const struct net_address *a, struct err *err)
     return fd;
 }
 
-static struct bufferevent *new_bufferevent(struct event_base *base, int fd, const char *host, SSL_CTX *tls, struct err *err)
+static struct bufferevent *new_bufferevent(struct event_base *base, int fd, const char *host, SSL_CTX *tls,
+                                           struct err *err)
 {
     if (!tls)
         return bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
@@ -38,12 +39,13 @@ static struct bufferevent *new_bufferevent(struct event_base *base, int fd, cons
     return bev;
 }
 
-struct bufferevent *net_connect(struct event_base *base, const struct http_url *url, const char *unix_path, SSL_CTX *tls,
-                                struct err *err)
+struct bufferevent *net_connect(struct event_base *base, const struct http_url *url, const char *unix_path,
+                                SSL_CTX *tls, struct err *err)
 {
     struct net_address a;
     char *text = unix_path ? xasprintf("unix:%s", unix_path) : NULL;
-    int rc = text ? net_address_parse(text, false, &a, err) : net_address_resolve(url->host, url->port, &a, err);
+    int rc =
+        text ? net_address_parse(text, false, &a, err) : net_address_resolve(url->host, url->port, &a, err);
     free(text);
     int fd = rc ? -1 : open_socket(&a, err);
     if (fd < 0)

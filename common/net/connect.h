@@ -7,9 +7,9 @@
 #include "base/err.h"
 #include "net/http.h"
 
-/* Begin to connect: to unix_path, or to the URL's host and port, with TLS when tls is not NULL. BEV_EVENT_CONNECTED comes
- * later through the callbacks the caller sets. Caller owns it. */
-struct bufferevent *net_connect(struct event_base *base, const struct http_url *url, const char *unix_path, SSL_CTX *tls,
-                                struct err *err);
+/* Begin to connect: to unix_path, or to the URL's host and port, with TLS when tls is not NULL.
+ * BEV_EVENT_CONNECTED comes later through the callbacks the caller sets. Caller owns it. */
+struct bufferevent *net_connect(struct event_base *base, const struct http_url *url, const char *unix_path,
+                                SSL_CTX *tls, struct err *err);
 
 #endif

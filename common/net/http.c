@@ -7,7 +7,8 @@
 #include <strings.h>
 #include "base/mem.h"
 
-static const char *const METHOD_NAMES[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "OTHER"};
+static const char *const METHOD_NAMES[] = {"GET",   "HEAD",   "POST",    "PUT",
+                                           "PATCH", "DELETE", "OPTIONS", "OTHER"};
 
 const char *http_method_name(enum http_method m)
 {
@@ -221,7 +222,8 @@ int http_url_parse(const char *text, struct http_url *out, struct err *err)
         }
     }
     if (!p)
-        return err_set(err, ERR_INVALID, "\"%.200s\" is no URL: it must begin with http:// or https://", text);
+        return err_set(err, ERR_INVALID, "\"%.200s\" is no URL: it must begin with http:// or https://",
+                       text);
     size_t len = strcspn(p, "/?#");
     if (memchr(p, '@', len))
         return err_set(err, ERR_INVALID, "a URL here must not hold a user or password");

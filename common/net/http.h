@@ -8,18 +8,28 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum http_method { HTTP_M_GET, HTTP_M_HEAD, HTTP_M_POST, HTTP_M_PUT, HTTP_M_PATCH, HTTP_M_DELETE, HTTP_M_OPTIONS, HTTP_M_OTHER };
+enum http_method {
+    HTTP_M_GET,
+    HTTP_M_HEAD,
+    HTTP_M_POST,
+    HTTP_M_PUT,
+    HTTP_M_PATCH,
+    HTTP_M_DELETE,
+    HTTP_M_OPTIONS,
+    HTTP_M_OTHER
+};
 const char *http_method_name(enum http_method m);
 
 /* A list of header fields; names compare without case. */
 struct http_headers {
     struct http_header {
         char *name, *value;
-    } *items;
+    } * items;
     size_t count, cap;
 };
 void http_headers_add(struct http_headers *h, const char *name, const char *value);
-void http_headers_addf(struct http_headers *h, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void http_headers_addf(struct http_headers *h, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 const char *http_headers_get(const struct http_headers *h, const char *name); /* first; NULL if absent */
 void http_headers_free(struct http_headers *h);
 
@@ -41,8 +51,8 @@ struct http_url {
 int http_url_parse(const char *text, struct http_url *out, struct err *err);
 void http_url_free(struct http_url *u);
 
-/* Parse a Range header against a size (RFC 9110 section 14): 1 = one range in *first..*last, 0 = none or ignorable,
- * -1 = not satisfiable. Multiple ranges are ignored (the whole is sent). */
+/* Parse a Range header against a size (RFC 9110 section 14): 1 = one range in *first..*last, 0 = none or
+ * ignorable, -1 = not satisfiable. Multiple ranges are ignored (the whole is sent). */
 int http_range_parse(const char *value, int64_t size, int64_t *first, int64_t *last);
 
 #endif

@@ -39,8 +39,8 @@ static int parse_origin(struct http_client *c, const char *origin, const char *c
     return 0;
 }
 
-struct http_client *http_client_create(struct event_base *base, const char *origin_url, const char *bearer_token,
-                                       const char *ca_file, struct err *err)
+struct http_client *http_client_create(struct event_base *base, const char *origin_url,
+                                       const char *bearer_token, const char *ca_file, struct err *err)
 {
     struct http_client *c = xcalloc(1, sizeof *c);
     c->base = base;
@@ -157,7 +157,8 @@ void http_client_destroy(struct http_client *c)
     free(c);
 }
 
-int http_client_do(struct http_client *c, const struct http_call *call, struct http_response *out, struct err *err)
+int http_client_do(struct http_client *c, const struct http_call *call, struct http_response *out,
+                   struct err *err)
 {
     int rc = 1;
     struct exchange *x = exchange_create(call);

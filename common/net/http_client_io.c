@@ -1,4 +1,5 @@
-/* One exchange on the client's connection: connect, request with its body as fast as the peer takes it, response. */
+/* One exchange on the client's connection: connect, request with its body as fast as the peer takes it,
+ * response. */
 #include "net/http_exchange.h"
 
 #include <errno.h>
@@ -50,7 +51,8 @@ static void fail(struct http_client *c, enum err_code code, const char *text)
     if (c->now->failure.code)
         e = c->now->failure;
     else
-        err_set(&e, code, "%s %s%s: %s", http_method_name(c->now->call.method), c->origin, c->now->path, text);
+        err_set(&e, code, "%s %s%s: %s", http_method_name(c->now->call.method), c->origin, c->now->path,
+                text);
     exchange_over(c, &e);
 }
 
@@ -193,8 +195,8 @@ static void write_head(struct http_client *c)
     struct buf b = {0};
     const struct http_url *u = &c->url;
     bool v6 = strchr(u->host, ':') != NULL;
-    buf_printf(&b, "%s %s HTTP/1.1\r\nHost: %s%s%s", http_method_name(x->call.method), x->path, v6 ? "[" : "", u->host,
-               v6 ? "]" : "");
+    buf_printf(&b, "%s %s HTTP/1.1\r\nHost: %s%s%s", http_method_name(x->call.method), x->path, v6 ? "[" : "",
+               u->host, v6 ? "]" : "");
     if (u->port != (u->tls ? 443 : 80))
         buf_printf(&b, ":%d", u->port);
     buf_puts(&b, "\r\nUser-Agent: trainyard/" TRAINYARD_VERSION "\r\n");
@@ -227,7 +229,8 @@ static ssize_t next_piece(struct exchange *x, char *p, size_t n)
     if (got > 0 && got <= (ssize_t)n)
         return got;
     if (!x->failure.code)
-        err_set(&x->failure, ERR_IO, "the file became shorter while it was sent: %s", got < 0 ? strerror(errno) : "at its end");
+        err_set(&x->failure, ERR_IO, "the file became shorter while it was sent: %s",
+                got < 0 ? strerror(errno) : "at its end");
     return -1;
 }
 
@@ -341,7 +344,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     if (c->tls)
         tls_describe(bev, &tls);
     char text[200];
-    snprintf(text, sizeof text, "%s", tls.len ? tls.data : (what & BEV_EVENT_EOF) ? "the server closed the connection" : strerror(e));
+    snprintf(text, sizeof text, "%s",
+             tls.len                  ? tls.data
+             : (what & BEV_EVENT_EOF) ? "the server closed the connection"
+                                      : strerror(e));
     buf_free(&tls);
     fail(c, ERR_UNAVAILABLE, text);
 }

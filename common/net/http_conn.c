@@ -138,8 +138,8 @@ void conn_process(struct http_conn *c)
 
 /* ---- output ---- */
 
-/* Close the write side and wait for the peer's end: closing with unread input would reset the connection and take the
- * reply with it. */
+/* Close the write side and wait for the peer's end: closing with unread input would reset the connection and
+ * take the reply with it. */
 static void conn_linger(struct http_conn *c)
 {
     if (c->eof) {
@@ -294,7 +294,8 @@ void conn_check_clock(struct http_conn *c, double now)
 {
     const struct http_server_limits *l = &c->server->limits;
     double age = now - c->since;
-    bool stalled = evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 && now - c->moved > HTTP_STALL_SECONDS;
+    bool stalled =
+        evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 && now - c->moved > HTTP_STALL_SECONDS;
     switch (c->state) {
     case CONN_IDLE:
         if (age > l->idle_seconds)

@@ -1,11 +1,11 @@
 /* http_conn: the server's private shape: server, connection, request, and who calls whom among
- * http_server.c (listeners, shutdown), http_conn.c (the life of a connection), http_parse.c (bytes to a request),
- * http_body.c (request bodies), http_req.c (accessors, lifetime) and http_reply.c (answers).
+ * http_server.c (listeners, shutdown), http_conn.c (the life of a connection), http_parse.c (bytes to a
+ * request), http_body.c (request bodies), http_req.c (accessors, lifetime) and http_reply.c (answers).
  *
- * A connection is in one state. Input is looked at by conn_process() only; it is never re-entered: code that runs
- * inside a handler changes state and the outer loop goes on (conn->busy). A connection that ends cuts its request loose
- * (req->conn = NULL); the request lives until its reply. Nothing here calls a handler for a peer that has gone except
- * through req->later, from the event loop.
+ * A connection is in one state. Input is looked at by conn_process() only; it is never re-entered: code that
+ * runs inside a handler changes state and the outer loop goes on (conn->busy). A connection that ends cuts
+ * its request loose (req->conn = NULL); the request lives until its reply. Nothing here calls a handler for a
+ * peer that has gone except through req->later, from the event loop.
  */
 #ifndef NET_HTTP_CONN_H
 #define NET_HTTP_CONN_H
@@ -141,12 +141,13 @@ void conn_replied(struct http_conn *c); /* the final reply is in the output */
 void conn_check_clock(struct http_conn *c, double now);
 struct bufferevent *conn_release(struct http_conn *c); /* give the bufferevent away (WebSocket) and go */
 
-/* http_parse.c: 1 = conn->req is ready, 0 = more bytes wanted, else the status to refuse with and a detail. */
+/* http_parse.c: 1 = conn->req is ready, 0 = more bytes wanted, else the status to refuse with and a detail.
+ */
 int conn_parse_head(struct http_conn *c, char *detail, size_t n);
 const http_parser_settings *parse_body_settings(void);
 
 /* http_body.c */
-bool body_step(struct http_conn *c);                                  /* true: go on */
+bool body_step(struct http_conn *c);                                      /* true: go on */
 void body_fail(struct http_req *r, enum err_code code, const char *text); /* end it early, tell the handler */
 void body_on_data(struct http_req *r, const void *p, size_t n);
 void body_later(struct http_req *r);

@@ -1,5 +1,5 @@
-/* http_exchange: the client's private shape. http_client.c holds the queue and the blocking form, http_client_io.c the
- * connection and one exchange on it. */
+/* http_exchange: the client's private shape. http_client.c holds the queue and the blocking form,
+ * http_client_io.c the connection and one exchange on it. */
 #ifndef NET_HTTP_EXCHANGE_H
 #define NET_HTTP_EXCHANGE_H
 

@@ -1,5 +1,6 @@
-/* Bytes to a request. The header block is found first and looked at as a whole, so that what http_parser tolerates and
- * others read differently (bare line feeds, folded lines, blanks in names) is refused before it is parsed. */
+/* Bytes to a request. The header block is found first and looked at as a whole, so that what http_parser
+ * tolerates and others read differently (bare line feeds, folded lines, blanks in names) is refused before it
+ * is parsed. */
 #include "net/http_conn.h"
 
 #include <ctype.h>
@@ -19,7 +20,8 @@ struct head {
 
 static void head_flush(struct head *h)
 {
-    while (h->value.len && (h->value.data[h->value.len - 1] == ' ' || h->value.data[h->value.len - 1] == '\t'))
+    while (h->value.len &&
+           (h->value.data[h->value.len - 1] == ' ' || h->value.data[h->value.len - 1] == '\t'))
         h->value.data[--h->value.len] = '\0'; /* http_parser leaves blanks at the end */
     if (h->in_value)
         http_headers_add(h->headers, buf_str(&h->name), buf_str(&h->value));
@@ -77,7 +79,8 @@ static int refuse(char *detail, size_t n, int status, const char *text)
 
 /* ---- finding the block ---- */
 
-/* Length of the header block with its empty line; 0: not there yet, -1: the first line ends in a bare line feed. */
+/* Length of the header block with its empty line; 0: not there yet, -1: the first line ends in a bare line
+ * feed. */
 static ssize_t find_head(struct http_conn *c, struct evbuffer *in)
 {
     struct evbuffer_ptr at, found;
@@ -101,7 +104,8 @@ static bool is_token_char(unsigned char ch)
     return isalnum(ch) || (ch && strchr("!#$%&'*+-.^_`|~", ch));
 }
 
-/* Line discipline of RFC 9112: CRLF only, no folding, a token directly before each colon, no control characters. */
+/* Line discipline of RFC 9112: CRLF only, no folding, a token directly before each colon, no control
+ * characters. */
 static const char *check_lines(const char *p, size_t n)
 {
     bool first = true;
@@ -179,7 +183,8 @@ static size_t count_fields(const struct http_headers *h, const char *name)
 }
 
 /* What a request must have beyond its grammar. 0 or a status. */
-static int check_request(struct http_conn *c, struct http_req *r, const struct head *h, char *detail, size_t n)
+static int check_request(struct http_conn *c, struct http_req *r, const struct head *h, char *detail,
+                         size_t n)
 {
     if (c->parser.http_major != 1)
         return refuse(detail, n, 505, "this server speaks HTTP/1.1 and HTTP/1.0");
@@ -211,7 +216,10 @@ static int check_request(struct http_conn *c, struct http_req *r, const struct h
 static int parse_error(struct http_conn *c, char *detail, size_t n)
 {
     enum http_errno e = HTTP_PARSER_ERRNO(&c->parser);
-    int status = e == HPE_INVALID_METHOD ? 501 : e == HPE_INVALID_VERSION ? 505 : e == HPE_HEADER_OVERFLOW ? 431 : 400;
+    int status = e == HPE_INVALID_METHOD    ? 501
+                 : e == HPE_INVALID_VERSION ? 505
+                 : e == HPE_HEADER_OVERFLOW ? 431
+                                            : 400;
     snprintf(detail, n, "the request is malformed: %s", http_errno_description(e));
     return status;
 }
@@ -299,7 +307,8 @@ static int on_message_complete(http_parser *p)
     return 0;
 }
 
-static const http_parser_settings BODY_SETTINGS = {.on_body = on_body, .on_message_complete = on_message_complete};
+static const http_parser_settings BODY_SETTINGS = {.on_body = on_body,
+                                                   .on_message_complete = on_message_complete};
 
 const http_parser_settings *parse_body_settings(void)
 {

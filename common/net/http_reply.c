@@ -1,5 +1,5 @@
-/* Answers: whole, problem+json, file (sendfile, ranges, ETag), streamed. Every one ends in finish(), which frees the
- * request. */
+/* Answers: whole, problem+json, file (sendfile, ranges, ETag), streamed. Every one ends in finish(), which
+ * frees the request. */
 #include "net/http_conn.h"
 
 #include <stdlib.h>
@@ -18,14 +18,16 @@ static bool has_body(int status)
 static bool closes(const struct http_req *r)
 {
     const struct http_conn *c = r->conn;
-    return c->close_after || !r->keep_alive || !r->message_complete || r->body == BODY_BROKEN || c->server->stopping;
+    return c->close_after || !r->keep_alive || !r->message_complete || r->body == BODY_BROKEN ||
+           c->server->stopping;
 }
 
 /* Status line, the collected fields, and those every reply has. length < 0: chunked or until close. */
 static void put_head(struct http_req *r, int status, const char *type, int64_t length)
 {
     struct buf b = {0};
-    buf_printf(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_status_text(status), server_date(r->server));
+    buf_printf(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_status_text(status),
+               server_date(r->server));
     for (size_t i = 0; i < r->out.count; i++)
         buf_printf(&b, "%s: %s\r\n", r->out.items[i].name, r->out.items[i].value);
     if (type)
@@ -94,10 +96,11 @@ void reply_refuse(struct http_conn *c, int status, const char *detail)
 {
     struct buf body = {0}, head = {0};
     problem(&body, status, http_status_text(status), detail);
-    buf_printf(&head,
-               "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-               "Connection: close\r\n\r\n",
-               status, http_status_text(status), server_date(c->server), body.len);
+    buf_printf(
+        &head,
+        "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+        "Connection: close\r\n\r\n",
+        status, http_status_text(status), server_date(c->server), body.len);
     struct evbuffer *out = bufferevent_get_output(c->bev);
     evbuffer_add(out, head.data, head.len);
     evbuffer_add(out, body.data, body.len);

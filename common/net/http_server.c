@@ -75,10 +75,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void refuse_full(evutil_socket_t fd, bool tls)
 {
-    static const char FULL[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-                               "Retry-After: 5\r\nConnection: close\r\n\r\n"
-                               "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
-                               "\"detail\":\"too many connections are open; try again in a moment\"}";
+    static const char FULL[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+        "Retry-After: 5\r\nConnection: close\r\n\r\n"
+        "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
+        "\"detail\":\"too many connections are open; try again in a moment\"}";
     if (!tls && send(fd, FULL, sizeof FULL - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         log_debug("http", "could not tell a peer that the server is full");
     evutil_closesocket(fd);
@@ -100,7 +101,8 @@ static void on_accept(struct evconnlistener *evl, evutil_socket_t fd, struct soc
     struct bufferevent *bev = NULL;
     SSL *ssl = l->tls ? SSL_new(l->tls) : NULL;
     if (ssl)
-        bev = bufferevent_openssl_socket_new(s->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+        bev = bufferevent_openssl_socket_new(s->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
+                                             BEV_OPT_CLOSE_ON_FREE);
     else if (!l->tls)
         bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
     if (!bev) {
@@ -153,7 +155,8 @@ static int bind_socket(const char *address, const struct net_address *a, struct 
     int e = errno;
     close(fd);
     if (e == EADDRINUSE)
-        return err_set(err, ERR_CONFLICT, "another program listens on %s; stop it or choose another address", address);
+        return err_set(err, ERR_CONFLICT, "another program listens on %s; stop it or choose another address",
+                       address);
     return err_set(err, ERR_IO, "cannot listen on %s: %s", address, strerror(e));
 }
 
@@ -270,7 +273,8 @@ void server_stopped_check(struct http_server *s)
 {
     if (!s->stopping || !s->on_stopped || !TAILQ_EMPTY(&s->conns) || !TAILQ_EMPTY(&s->sockets))
         return;
-    event_add(s->grace, &(struct timeval){0}); /* from the loop: the caller may stand in the middle of a connection */
+    event_add(s->grace,
+              &(struct timeval){0}); /* from the loop: the caller may stand in the middle of a connection */
 }
 
 static void cut_all(struct http_server *s)

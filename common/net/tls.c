@@ -24,8 +24,8 @@ struct ssl_ctx_st *http_tls_load(const char *cert_file, const char *key_file, st
         return NULL;
     }
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* TLS 1.3 tickets resume without it */
     if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
@@ -50,10 +50,12 @@ SSL_CTX *tls_client_context(const char *ca_file, struct err *err)
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF); /* HTTP framing tells whether all is there */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-    int ok = ca_file ? SSL_CTX_load_verify_locations(ctx, ca_file, NULL) : SSL_CTX_set_default_verify_paths(ctx);
+    int ok =
+        ca_file ? SSL_CTX_load_verify_locations(ctx, ca_file, NULL) : SSL_CTX_set_default_verify_paths(ctx);
     if (ok == 1)
         return ctx;
-    tls_fail(err, ERR_INVALID, "cannot read trusted certificates from", ca_file ? ca_file : "the system's store");
+    tls_fail(err, ERR_INVALID, "cannot read trusted certificates from",
+             ca_file ? ca_file : "the system's store");
     SSL_CTX_free(ctx);
     return NULL;
 }

@@ -7,7 +7,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* A client's context that verifies the peer: against ca_file (PEM), or the system's store when NULL. Caller SSL_CTX_free()s. */
+/* A client's context that verifies the peer: against ca_file (PEM), or the system's store when NULL. Caller
+ * SSL_CTX_free()s. */
 SSL_CTX *tls_client_context(const char *ca_file, struct err *err);
 /* A connection to host on the context, with SNI and host name check. Caller owns it. */
 SSL *tls_client_connection(SSL_CTX *ctx, const char *host, struct err *err);

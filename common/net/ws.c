@@ -1,6 +1,6 @@
-/* One WebSocket over a bufferevent: wslay does framing, masks, UTF-8 and the closing handshake; this file joins messages,
- * keeps time and ends things. The end of the way is always: on_close (once), then a short linger so that the last frame
- * is not lost to a reset, then the memory. */
+/* One WebSocket over a bufferevent: wslay does framing, masks, UTF-8 and the closing handshake; this file
+ * joins messages, keeps time and ends things. The end of the way is always: on_close (once), then a short
+ * linger so that the last frame is not lost to a reset, then the memory. */
 #include "net/ws_engine.h"
 
 #include <event2/buffer.h>
@@ -23,6 +23,7 @@ struct ws {
     struct ws_handlers h;
     void *arg;
     bool server, busy, dead, closed, closing, lingering;
+    bool broken;        /* the peer's frames make no sense: 1002 has been sent */
     struct buf message; /* the data message that is arriving */
     uint8_t opcode;
     struct event *timer;
@@ -93,13 +94,28 @@ void ws_abort(struct ws *ws)
 /* The closing handshake is over and its last frame has gone out. */
 static void ws_linger(struct ws *ws)
 {
-    int code = ws->close_code;
+    int code = ws->broken ? 1002 : ws->close_code;
     if (!code)
         code = wslay_event_get_close_sent(ws->ctx) ? wslay_event_get_status_code_sent(ws->ctx) : 1006;
     tell_closed(ws, code, ws->reason);
     ws->lingering = true;
     shutdown(bufferevent_getfd(ws->bev), SHUT_WR);
     event_add(ws->timer, &(struct timeval){.tv_sec = LINGER_SECONDS});
+}
+
+/* wslay would end this with a close frame that has no code; say what it is. All earlier frames are whole in
+ * the output. */
+static void ws_break(struct ws *ws)
+{
+    ws->broken = true;
+    snprintf(ws->reason, sizeof ws->reason, "the peer broke the protocol");
+    wslay_event_shutdown_read(ws->ctx);
+    wslay_event_shutdown_write(ws->ctx);
+    event_add(ws->timer, &(struct timeval){.tv_sec = CLOSE_SECONDS});
+    static const char SERVER[] = "\x88\x02\x03\xea",
+                      CLIENT[] = "\x88\x82\0\0\0\0\x03\xea"; /* masked with zero */
+    struct evbuffer *out = bufferevent_get_output(ws->bev);
+    evbuffer_add(out, ws->server ? SERVER : CLIENT, ws->server ? sizeof SERVER - 1 : sizeof CLIENT - 1);
 }
 
 /* ---- pumping ---- */
@@ -109,7 +125,7 @@ static void ws_pump(struct ws *ws)
 {
     if (ws->busy || !ws->bev)
         return;
-    if (ws->lingering) {
+    if (ws->lingering || ws->broken) {
         struct evbuffer *in = bufferevent_get_input(ws->bev);
         evbuffer_drain(in, evbuffer_get_length(in));
         return;
@@ -124,7 +140,7 @@ static void ws_pump(struct ws *ws)
         return;
     }
     if (rc) {
-        ws_cut(ws, 1006, "the WebSocket broke");
+        ws_break(ws);
         return;
     }
     if (ws->pongs > PONG_BUDGET) {
@@ -174,7 +190,8 @@ static int on_wslay_mask(wslay_event_context_ptr ctx, uint8_t *p, size_t n, void
 
 /* ---- messages: joined here, not in wslay, whose list of fragments costs far more than their bytes ---- */
 
-static void on_frame_start(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_start_arg *a, void *arg)
+static void on_frame_start(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_start_arg *a,
+                           void *arg)
 {
     (void)ctx;
     struct ws *ws = arg;
@@ -189,7 +206,8 @@ static void on_frame_start(wslay_event_context_ptr ctx, const struct wslay_event
         ws->opcode &= 0x7f;
 }
 
-static void on_frame_chunk(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_chunk_arg *a, void *arg)
+static void on_frame_chunk(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_chunk_arg *a,
+                           void *arg)
 {
     (void)ctx;
     struct ws *ws = arg;
@@ -243,7 +261,7 @@ static void on_write(struct bufferevent *bev, void *arg)
     if (evbuffer_get_length(bufferevent_get_output(bev)) > 0 || ws->lingering)
         return;
     ws->pongs = 0;
-    if (!wslay_event_want_read(ws->ctx) && !wslay_event_want_write(ws->ctx)) {
+    if (ws->broken || (!wslay_event_want_read(ws->ctx) && !wslay_event_want_write(ws->ctx))) {
         ws_linger(ws);
         return;
     }
@@ -271,7 +289,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct ws *ws = arg;
-    if (ws->lingering || ws->closing) {
+    if (ws->lingering || ws->closing || ws->broken) {
         ws_cut(ws, 1006, "the peer did not answer the close");
         return;
     }
@@ -325,7 +343,8 @@ void ws_attach(struct ws *ws, struct bufferevent *bev)
     bufferevent_setcb(bev, on_read, on_write, on_event, ws);
     bufferevent_enable(bev, EV_READ | EV_WRITE);
     event_add(ws->timer, &(struct timeval){.tv_sec = ws->h.ping_seconds});
-    /* Frames may have come with the handshake; they wait for the loop, so that the caller has the pointer first. */
+    /* Frames may have come with the handshake; they wait for the loop, so that the caller has the pointer
+     * first. */
     bufferevent_trigger(bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
     if (ws->server || !ws->h.on_open)
         return;
@@ -364,7 +383,7 @@ void ws_accept_value(const char *key, char out[29])
 
 static void queue(struct ws *ws, uint8_t opcode, const void *p, size_t n)
 {
-    if (ws->closed || ws->closing)
+    if (ws->closed || ws->closing || ws->broken)
         return;
     struct wslay_event_msg m = {.opcode = opcode, .msg = p, .msg_length = n};
     if (wslay_event_queue_msg(ws->ctx, &m) == 0)
@@ -399,7 +418,7 @@ void ws_set_arg(struct ws *ws, void *arg)
 
 void ws_close(struct ws *ws, int code, const char *reason)
 {
-    if (ws->closed || ws->closing)
+    if (ws->closed || ws->closing || ws->broken)
         return;
     ws->closing = true;
     event_add(ws->timer, &(struct timeval){.tv_sec = ws->bev ? CLOSE_SECONDS : 0});

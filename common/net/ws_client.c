@@ -87,7 +87,8 @@ static int on_headers_complete(http_parser *p)
 }
 
 /* NULL when the answer is a proper 101, else what is wrong with it (in text). */
-static const char *check_answer(const struct handshake *hs, const char *head, size_t n, char *text, size_t text_size)
+static const char *check_answer(const struct handshake *hs, const char *head, size_t n, char *text,
+                                size_t text_size)
 {
     static const http_parser_settings SETTINGS = {
         .on_header_field = on_field, .on_header_value = on_value, .on_headers_complete = on_headers_complete};
@@ -103,10 +104,13 @@ static const char *check_answer(const struct handshake *hs, const char *head, si
     const char *protocol = http_headers_get(&a.headers, "Sec-WebSocket-Protocol");
     const char *wrong = NULL;
     if (HTTP_PARSER_ERRNO(&p) != HPE_OK)
-        snprintf(text, text_size, "the server's answer is no HTTP: %s", http_errno_description(HTTP_PARSER_ERRNO(&p)));
+        snprintf(text, text_size, "the server's answer is no HTTP: %s",
+                 http_errno_description(HTTP_PARSER_ERRNO(&p)));
     else if (p.status_code != 101)
-        snprintf(text, text_size, "the server answered %u %s", p.status_code, http_status_text((int)p.status_code));
-    else if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !got_accept || strcmp(got_accept, accept) != 0)
+        snprintf(text, text_size, "the server answered %u %s", p.status_code,
+                 http_status_text((int)p.status_code));
+    else if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !got_accept ||
+             strcmp(got_accept, accept) != 0)
         snprintf(text, text_size, "the server's answer is no WebSocket handshake");
     else if (hs->subprotocol && (!protocol || strcmp(protocol, hs->subprotocol) != 0))
         snprintf(text, text_size, "the server does not speak %s", hs->subprotocol);
@@ -131,7 +135,8 @@ static void on_read(struct bufferevent *bev, void *arg)
     }
     size_t n = (size_t)end.pos + 4;
     char text[256];
-    const char *wrong = check_answer(hs, (const char *)evbuffer_pullup(in, (ev_ssize_t)n), n, text, sizeof text);
+    const char *wrong =
+        check_answer(hs, (const char *)evbuffer_pullup(in, (ev_ssize_t)n), n, text, sizeof text);
     if (wrong) {
         fail(hs, "%s", wrong);
         return;
@@ -156,7 +161,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     if (hs->tls)
         tls_describe(bev, &tls);
     char reason[200];
-    snprintf(reason, sizeof reason, "%s", tls.len ? tls.data : (what & BEV_EVENT_EOF) ? "it closed the connection" : strerror(e));
+    snprintf(reason, sizeof reason, "%s",
+             tls.len                  ? tls.data
+             : (what & BEV_EVENT_EOF) ? "it closed the connection"
+                                      : strerror(e));
     buf_free(&tls);
     fail(hs, "cannot connect: %s", reason);
 }
@@ -177,7 +185,8 @@ static void write_request(struct handshake *hs, const struct http_url *u, const 
     random_bytes(raw, sizeof raw);
     EVP_EncodeBlock((unsigned char *)hs->key, raw, sizeof raw);
     bool v6 = strchr(u->host, ':') != NULL;
-    buf_printf(&hs->request, "GET %s HTTP/1.1\r\nHost: %s%s%s:%d\r\n", u->path, v6 ? "[" : "", u->host, v6 ? "]" : "", u->port);
+    buf_printf(&hs->request, "GET %s HTTP/1.1\r\nHost: %s%s%s:%d\r\n", u->path, v6 ? "[" : "", u->host,
+               v6 ? "]" : "", u->port);
     buf_puts(&hs->request, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n");
     buf_printf(&hs->request, "Sec-WebSocket-Key: %s\r\n", hs->key);
     if (hs->subprotocol)
@@ -187,8 +196,9 @@ static void write_request(struct handshake *hs, const struct http_url *u, const 
     buf_puts(&hs->request, "\r\n");
 }
 
-struct ws *ws_connect(struct event_base *base, const char *url, const char *subprotocol, const struct http_headers *extra,
-                      const char *ca_file, const struct ws_handlers *h, void *arg, struct err *err)
+struct ws *ws_connect(struct event_base *base, const char *url, const char *subprotocol,
+                      const struct http_headers *extra, const char *ca_file, const struct ws_handlers *h,
+                      void *arg, struct err *err)
 {
     struct http_url u;
     if (http_url_parse(url, &u, err))

@@ -34,8 +34,10 @@ static const char *objection(const struct http_req *r)
 {
     if (r->method != HTTP_M_GET || r->http_1_0 || r->body != BODY_NONE)
         return "a WebSocket begins with GET, HTTP/1.1 and no body";
-    if (!field_has(http_req_header(r, "Upgrade"), "websocket") || !field_has(http_req_header(r, "Connection"), "upgrade"))
-        return "this address speaks WebSocket: the request must carry \"Connection: Upgrade\" and \"Upgrade: websocket\"";
+    if (!field_has(http_req_header(r, "Upgrade"), "websocket") ||
+        !field_has(http_req_header(r, "Connection"), "upgrade"))
+        return "this address speaks WebSocket: the request must carry \"Connection: Upgrade\" and \"Upgrade: "
+               "websocket\"";
     if (!key_is_proper(http_req_header(r, "Sec-WebSocket-Key")))
         return "Sec-WebSocket-Key must be 16 random bytes in base64";
     return NULL;
@@ -57,7 +59,8 @@ static void write_switch(struct http_req *r, const char *subprotocol)
     evbuffer_add(out, "\r\n", 2);
 }
 
-struct ws *http_upgrade_ws(struct http_req *r, const char *subprotocol, const struct ws_handlers *h, void *arg)
+struct ws *http_upgrade_ws(struct http_req *r, const char *subprotocol, const struct ws_handlers *h,
+                           void *arg)
 {
     struct err e;
     const char *why = objection(r);

@@ -55,7 +55,8 @@ static int serve(const struct fixture *f, const struct http_server_limits *limit
         free(key);
     }
     char *unix_address = xasprintf("unix:%s", f->socket);
-    if (err.code || http_server_listen(s, "127.0.0.1:0", ctx, &err) || http_server_listen(s, unix_address, NULL, &err)) {
+    if (err.code || http_server_listen(s, "127.0.0.1:0", ctx, &err) ||
+        http_server_listen(s, unix_address, NULL, &err)) {
         fprintf(stderr, "fixture: %s\n", err.text);
         return 1;
     }

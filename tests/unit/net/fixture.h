@@ -17,8 +17,9 @@ struct fixture {
     pid_t pid;
     int port;
     char origin[64];
-    char dir[64];        /* temporary folder; file.bin (3 MiB of fixture_byte()) and, with TLS, cert.pem and key.pem */
-    char socket[80];    /* unix socket of the same server */
+    char dir[64]; /* temporary folder; file.bin (3 MiB of fixture_byte()) and, with TLS, cert.pem and key.pem
+                   */
+    char socket[80]; /* unix socket of the same server */
 };
 
 #define FIXTURE_FILE_SIZE (3 << 20)
@@ -42,8 +43,8 @@ int dial(const struct fixture *f);
 void send_text(int fd, const char *text);
 /* Everything until the peer closes (appended, at most 64 MiB). -1 on reset or time-out. */
 int read_all(int fd, struct buf *out);
-/* One whole response with Content-Length or chunked body; status is returned, body is appended to *body (may be NULL), the
- * head to *head (may be NULL). 0 when the connection ended. */
+/* One whole response with Content-Length or chunked body; status is returned, body is appended to *body (may
+ * be NULL), the head to *head (may be NULL). 0 when the connection ended. */
 int read_response(int fd, bool head_only, struct buf *head, struct buf *body);
 /* Send text, read one response, return its status. */
 int ask(const struct fixture *f, const char *text, struct buf *body);

@@ -1,15 +1,11 @@
 /* What the test server answers:
  *   /hello          "hello\n"
  *   /echo           the body back, at most 1 MiB
- *   /stream         the body's length and a checksum; ?pause=1 stops reading now and then; ?stop=1 replies 409 from inside
- *                   on_data; ?max=N
- *   /refuse         401 without asking for the body
- *   /file           file.bin with an ETag
- *   /chunks?n=N     N KiB streamed, 64 KiB a drain
- *   /slow           "slow" after 300 ms
- *   /headers        the request's fields, one a line; a header with a line break in its value
- *   /ws             echoes messages; text "close N" closes with code N, "flood N" sends N KiB, "abort" aborts
- *   /stats          counters
+ *   /stream         the body's length and a checksum; ?pause=1 stops reading now and then; ?stop=1 replies
+ * 409 from inside on_data; ?max=N /refuse         401 without asking for the body /file           file.bin
+ * with an ETag /chunks?n=N     N KiB streamed, 64 KiB a drain /slow           "slow" after 300 ms /headers
+ * the request's fields, one a line; a header with a line break in its value /ws             echoes messages;
+ * text "close N" closes with code N, "flood N" sends N KiB, "abort" aborts /stats          counters
  */
 #include "fixture.h"
 
@@ -160,7 +156,6 @@ static void reply_file(struct http_req *r, const struct routes *s)
 
 static void on_ws_text(struct ws *ws, const char *text, size_t n, void *arg)
 {
-    (void)arg;
     if (strncmp(text, "close ", 6) == 0) {
         ws_close(ws, atoi(text + 6), "as asked");
     } else if (strncmp(text, "flood ", 6) == 0) {
@@ -171,6 +166,7 @@ static void on_ws_text(struct ws *ws, const char *text, size_t n, void *arg)
             ws_send_text(ws, b.data, b.len);
         buf_free(&b);
     } else if (strcmp(text, "abort") == 0) {
+        ((struct routes *)arg)->ws_closed++; /* there will be no on_close */
         ws_abort(ws);
     } else {
         ws_send_text(ws, text, n);

@@ -50,7 +50,11 @@ static void one_client_does_many_calls(void **state)
         for (int i = 0; i < 50; i++) {
             struct http_response r;
             struct err e = {0};
-            struct http_call call = {.method = HTTP_M_POST, .path = "/echo", .body = "abc", .body_len = 3, .content_type = "text/plain"};
+            struct http_call call = {.method = HTTP_M_POST,
+                                     .path = "/echo",
+                                     .body = "abc",
+                                     .body_len = 3,
+                                     .content_type = "text/plain"};
             if (http_client_do(c, &call, &r, &e))
                 fail_msg("%s", e.text);
             assert_int_equal(r.status, 200);
@@ -95,7 +99,11 @@ static void bodies_come_from_files_and_functions(void **state)
     struct http_client *c = client(F.origin);
     struct http_response r;
     struct err e = {0};
-    struct http_call call = {.method = HTTP_M_PUT, .path = "/stream?pause=1", .body_read = make_body, .body_total = n, .on_progress = on_progress};
+    struct http_call call = {.method = HTTP_M_PUT,
+                             .path = "/stream?pause=1",
+                             .body_read = make_body,
+                             .body_total = n,
+                             .on_progress = on_progress};
     last_sent = body_at = 0;
     assert_int_equal(http_client_do(c, &call, &r, &e), 0);
     snprintf(want, sizeof want, "%lld %u\n", (long long)n, sum);
@@ -104,7 +112,12 @@ static void bodies_come_from_files_and_functions(void **state)
     http_response_free(&r);
     char *path = path_join(F.dir, "file.bin");
     int fd = open(path, O_RDONLY);
-    struct http_call from_file = {.method = HTTP_M_PUT, .path = "/stream", .body_fd = fd, .body_from_fd = true, .body_offset = 100, .body_len_fd = FIXTURE_FILE_SIZE - 100};
+    struct http_call from_file = {.method = HTTP_M_PUT,
+                                  .path = "/stream",
+                                  .body_fd = fd,
+                                  .body_from_fd = true,
+                                  .body_offset = 100,
+                                  .body_len_fd = FIXTURE_FILE_SIZE - 100};
     assert_int_equal(http_client_do(c, &from_file, &r, &e), 0);
     snprintf(want, sizeof want, "%d %u\n", FIXTURE_FILE_SIZE - 100, file_sum);
     assert_string_equal(r.body.data, want);
@@ -164,7 +177,8 @@ static void a_refusal_in_mid_upload_is_heard(void **state)
     for (int i = 0; i < 4; i++) {
         struct http_response r;
         struct err e = {0};
-        struct http_call call = {.method = HTTP_M_POST, .path = PATHS[i], .body_read = make_body, .body_total = 80 << 20};
+        struct http_call call = {
+            .method = HTTP_M_POST, .path = PATHS[i], .body_read = make_body, .body_total = 80 << 20};
         if (http_client_do(c, &call, &r, &e))
             fail_msg("%s", e.text);
         assert_int_equal(r.status, STATUS[i]);
@@ -205,7 +219,8 @@ static void calls_queue_and_destroy_drops_them(void **state)
     assert_int_equal(failures, 0);
 }
 
-/* A server of a few lines that misbehaves: reads a request on each of `count` connections and answers `text`. */
+/* A server of a few lines that misbehaves: reads a request on each of `count` connections and answers `text`.
+ */
 static int misbehave(const char *text, int count)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -232,8 +247,9 @@ static int misbehave(const char *text, int count)
 static void broken_answers_are_errors(void **state)
 {
     (void)state;
-    static const char *const BROKEN[] = {"", "nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
-                                         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 200 OK\r\nX"};
+    static const char *const BROKEN[] = {
+        "", "nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 200 OK\r\nX"};
     for (size_t i = 0; i < ARRAY_LEN(BROKEN); i++) {
         char origin[64];
         snprintf(origin, sizeof origin, "http://127.0.0.1:%d", misbehave(BROKEN[i], 1));
@@ -251,7 +267,8 @@ static void answers_may_end_with_the_connection(void **state)
 {
     (void)state;
     char origin[64];
-    snprintf(origin, sizeof origin, "http://127.0.0.1:%d", misbehave("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\nto the end", 1));
+    snprintf(origin, sizeof origin, "http://127.0.0.1:%d",
+             misbehave("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\nto the end", 1));
     struct http_client *c = client(origin);
     struct http_response r;
     struct http_call call = {.method = HTTP_M_GET, .path = "/"};
@@ -268,7 +285,8 @@ static void stale_connections_are_replaced(void **state)
 {
     (void)state;
     char origin[64];
-    snprintf(origin, sizeof origin, "http://127.0.0.1:%d", misbehave("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 3));
+    snprintf(origin, sizeof origin, "http://127.0.0.1:%d",
+             misbehave("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 3));
     struct http_client *c = client(origin);
     for (int i = 0; i < 3; i++) {
         struct http_response r;

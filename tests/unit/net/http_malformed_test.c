@@ -1,4 +1,5 @@
-/* What must be refused, and how: a table of requests and statuses. After each the server must still answer. */
+/* What must be refused, and how: a table of requests and statuses. After each the server must still answer.
+ */
 #include "fixture.h"
 
 #include <stdio.h>
@@ -14,20 +15,32 @@ static const struct {
     const char *name, *request;
     int status;
 } REFUSED[] = {
-    {"both framings", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-    {"framings the other way", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", 400},
-    {"two lengths", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400},
-    {"two equal lengths", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400},
+    {"both framings",
+     "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     400},
+    {"framings the other way",
+     "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", 400},
+    {"two lengths", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+     400},
+    {"two equal lengths",
+     "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400},
     {"length list", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 5\r\n\r\nhello", 400},
     {"negative length", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nhello", 400},
     {"hex length", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0x5\r\n\r\nhello", 400},
     {"plus length", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nhello", 400},
-    {"overflowing length", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400},
-    {"length beyond files", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999999999\r\n\r\n", 413},
-    {"unknown coding", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
+    {"overflowing length",
+     "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400},
+    {"length beyond files", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999999999\r\n\r\n",
+     413},
+    {"unknown coding", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+     501},
     {"coding not chunked", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n", 400},
-    {"disguised coding", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400},
-    {"two codings", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+    {"disguised coding", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+     400},
+    {"two codings",
+     "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+     "chunked\r\n\r\n0\r\n\r\n",
+     400},
     {"coding in 1.0", "POST /echo HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
     {"blank before colon", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\nhello", 400},
     {"blank in name", "GET /hello HTTP/1.1\r\nHost: x\r\nX Y: 5\r\n\r\n", 400},
@@ -55,12 +68,18 @@ static const struct {
     {"expectation", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: wonders\r\n\r\n", 417},
     {"bad chunk size", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
     {"negative chunk", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400},
-    {"huge chunk", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400},
-    {"chunk without end", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", 400},
-    {"bad streamed chunk", "POST /stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nqq\r\n", 400},
+    {"huge chunk",
+     "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400},
+    {"chunk without end",
+     "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", 400},
+    {"bad streamed chunk",
+     "POST /stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nqq\r\n", 400},
     {"body over the limit", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", 413},
-    {"stream over the limit", "POST /stream?max=4 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 413},
-    {"chunks over the limit", "POST /stream?max=4 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 413},
+    {"stream over the limit", "POST /stream?max=4 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+     413},
+    {"chunks over the limit",
+     "POST /stream?max=4 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+     413},
 };
 
 static struct fixture F;
@@ -68,7 +87,8 @@ static struct fixture F;
 static int start(void **state)
 {
     (void)state;
-    struct http_server_limits limits = {.header_seconds = 1, .idle_seconds = 2, .body_min_rate = 1000, .body_window_seconds = 2};
+    struct http_server_limits limits = {
+        .header_seconds = 1, .idle_seconds = 2, .body_min_rate = 1000, .body_window_seconds = 2};
     fixture_start(&F, &limits, false);
     return 0;
 }
@@ -89,12 +109,14 @@ static void malformed_requests_are_refused_and_closed(void **state)
         send_text(fd, REFUSED[i].request);
         int status = read_response(fd, false, &head, &body);
         if (status != REFUSED[i].status)
-            print_error("%s: got %d, expected %d: %s\n", REFUSED[i].name, status, REFUSED[i].status, buf_str(&body));
+            print_error("%s: got %d, expected %d: %s\n", REFUSED[i].name, status, REFUSED[i].status,
+                        buf_str(&body));
         assert_int_equal(status, REFUSED[i].status);
         assert_non_null(strstr(head.data, "application/problem+json"));
         assert_non_null(strstr(head.data, "Connection: close"));
         assert_non_null(strstr(body.data, "\"detail\":"));
-        assert_int_equal(read_all(fd, &rest), 0); /* it is closed, and nothing follows: no smuggled second answer */
+        assert_int_equal(read_all(fd, &rest),
+                         0); /* it is closed, and nothing follows: no smuggled second answer */
         assert_int_equal(rest.len, 0);
         close(fd);
         buf_free(&head);
@@ -108,7 +130,8 @@ static void byte_by_byte_requests_are_read(void **state)
 {
     (void)state;
     int fd = dial(&F);
-    const char *text = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n";
+    const char *text = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+                       "chunked\r\n\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n";
     for (const char *p = text; *p; p++) {
         assert_int_equal(send(fd, p, 1, MSG_NOSIGNAL), 1);
         usleep(500);
@@ -185,8 +208,9 @@ static void slow_bodies_end_in_408(void **state)
 static void noise_does_no_harm(void **state)
 {
     (void)state;
-    static const char SEED[] = "POST /stream?pause=1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-                               "5\r\nhello\r\n0\r\n\r\nGET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=1-5\r\n\r\n";
+    static const char SEED[] =
+        "POST /stream?pause=1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "5\r\nhello\r\n0\r\n\r\nGET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=1-5\r\n\r\n";
     srand(7);
     for (int round = 0; round < 1500; round++) {
         char text[sizeof SEED];

@@ -49,7 +49,9 @@ static void pipelined_requests_are_answered_in_order(void **state)
     (void)state;
     int fd = dial(&F);
     struct buf a = {0}, b = {0}, c = {0}, d = {0};
-    send_text(fd, GET("/slow") "\r\n" GET("/hello") "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" GET("/nothing"));
+    send_text(fd,
+              GET("/slow") "\r\n" GET(
+                  "/hello") "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" GET("/nothing"));
     assert_int_equal(read_response(fd, false, NULL, &a), 200);
     assert_int_equal(read_response(fd, false, NULL, &b), 200);
     assert_int_equal(read_response(fd, false, NULL, &c), 200);
@@ -218,7 +220,8 @@ static void large_bodies_stream_in_bounded_memory(void **state)
         fail_msg("the server grew by %ld KiB", grown);
 }
 
-/* A paused stream must stop the sender by TCP, not fill memory: the socket takes only what kernel buffers hold. */
+/* A paused stream must stop the sender by TCP, not fill memory: the socket takes only what kernel buffers
+ * hold. */
 static void unasked_bodies_are_not_read(void **state)
 {
     (void)state;
@@ -255,7 +258,8 @@ static void expect_continue_is_answered_when_the_body_is_wanted(void **state)
     assert_int_equal(read_response(fd, false, NULL, NULL), 401);
     close(fd);
     fd = dial(&F);
-    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n");
+    send_text(fd,
+              "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n");
     assert_int_equal(read_response(fd, false, NULL, NULL), 413);
     close(fd);
     buf_free(&body);

@@ -40,8 +40,9 @@ static void query_parameters_are_found(void **state)
     (void)state;
     static const struct {
         const char *query, *name, *value;
-    } CASES[] = {{"a=1&b=x%20y", "b", "x y"}, {"a=1&b=x+y", "b", "x y"}, {"a&b", "a", ""}, {"", "a", NULL},
-                 {"aa=1", "a", NULL},         {"a=1&a=2", "a", "1"},     {"%61=7", "a", "7"}, {"&&a=", "a", ""}};
+    } CASES[] = {
+        {"a=1&b=x%20y", "b", "x y"}, {"a=1&b=x+y", "b", "x y"}, {"a&b", "a", ""},    {"", "a", NULL},
+        {"aa=1", "a", NULL},         {"a=1&a=2", "a", "1"},     {"%61=7", "a", "7"}, {"&&a=", "a", ""}};
     for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
         char *v = http_query_get(CASES[i].query, CASES[i].name);
         if (CASES[i].value) {
@@ -61,8 +62,10 @@ static void urls_are_split(void **state)
         const char *url, *host, *path;
         int port;
         bool tls;
-    } GOOD[] = {{"http://a.b:81/c?d", "a.b", "/c?d", 81, false}, {"https://x", "x", "/", 443, true},
-                {"ws://[::1]:9/z", "::1", "/z", 9, false},        {"http://h?q=1#f", "h", "/?q=1", 80, false}};
+    } GOOD[] = {{"http://a.b:81/c?d", "a.b", "/c?d", 81, false},
+                {"https://x", "x", "/", 443, true},
+                {"ws://[::1]:9/z", "::1", "/z", 9, false},
+                {"http://h?q=1#f", "h", "/?q=1", 80, false}};
     for (size_t i = 0; i < ARRAY_LEN(GOOD); i++) {
         struct http_url u;
         assert_int_equal(http_url_parse(GOOD[i].url, &u, NULL), 0);
@@ -72,9 +75,9 @@ static void urls_are_split(void **state)
         assert_int_equal(u.tls, GOOD[i].tls);
         http_url_free(&u);
     }
-    static const char *const BAD[] = {"ftp://x",        "http://",       "http://:80",        "http://h:0",  "http://h:65536",
-                                      "http://u:p@h/",  "http://[::1",   "http://h/a b",      "http://h:8x", "",
-                                      "http://h/a\r\nX: y", "http://a b/"};
+    static const char *const BAD[] = {
+        "ftp://x",     "http://",      "http://:80",  "http://h:0", "http://h:65536",     "http://u:p@h/",
+        "http://[::1", "http://h/a b", "http://h:8x", "",           "http://h/a\r\nX: y", "http://a b/"};
     for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
         struct http_url u;
         struct err e = {0};

@@ -82,7 +82,8 @@ static void strangers_are_not_trusted(void **state)
 {
     (void)state;
     struct err e = {0};
-    struct http_client *c = http_client_create(base, F.origin, NULL, NULL, &e); /* the system's store does not know it */
+    struct http_client *c =
+        http_client_create(base, F.origin, NULL, NULL, &e); /* the system's store does not know it */
     struct http_response r;
     struct http_call call = {.method = HTTP_M_GET, .path = "/hello"};
     assert_int_equal(http_client_do(c, &call, &r, &e), -1);
