@@ -17,16 +17,16 @@
 
 struct variant {
     int64_t rows;
-    struct onednn_call to_x, forward, back_weights, back_data, from_x;
+    struct onednn_call to_x, forward, to_x_back, back_weights, back_data, from_x;
 };
 
 struct conv_state {
     struct conv2d c;
-    dnnl_memory_desc_t x, w_plain, w_forward, w_back, dw, bias, out;
+    dnnl_memory_desc_t x, x_back, w_plain, w_forward, w_back, dw, bias, out;
     struct onednn_call pack_forward, pack_back, unpack;
     float *forward_weights, *back_weights, *weight_grads; /* in their layouts; NULL where plain does */
     uint64_t version;
-    bool packed, reorders_in;
+    bool packed, reorders_in, reorders_back; /* back: x to x_back for the weights' gradient */
     struct variant variants[VARIANTS];
     int variant_count;
     struct layout layout;
@@ -122,9 +122,11 @@ static void make_variant(const struct op *op, const struct conv_state *s, struct
     if (s->c.bias)
         onednn_call_arg(&v->forward, dnn, DNNL_ARG_BIAS, &s->bias);
     if (op->training) {
-        dnnl_primitive_desc_t bw = back_weights_desc(op, s, &x, &s->dw, &out, pd);
+        dnnl_memory_desc_t x_back = onednn_rows(s->x_back, rows);
+        dnnl_primitive_desc_t bw = back_weights_desc(op, s, &x_back, &s->dw, &out, pd);
+        onednn_reorder_init(&v->to_x_back, dnn, &x, &x_back);
         onednn_call_init(&v->back_weights, dnn, bw);
-        onednn_call_arg(&v->back_weights, dnn, DNNL_ARG_SRC, &x);
+        onednn_call_arg(&v->back_weights, dnn, DNNL_ARG_SRC, &x_back);
         onednn_call_arg(&v->back_weights, dnn, DNNL_ARG_DIFF_DST, &out);
         onednn_call_arg(&v->back_weights, dnn, DNNL_ARG_DIFF_WEIGHTS, &s->dw);
         if (s->c.bias)
@@ -147,6 +149,7 @@ static void free_variant(struct variant *v)
 {
     onednn_call_release(&v->to_x);
     onednn_call_release(&v->forward);
+    onednn_call_release(&v->to_x_back);
     onednn_call_release(&v->back_weights);
     onednn_call_release(&v->back_data);
     onednn_call_release(&v->from_x);
@@ -162,6 +165,30 @@ static struct variant *variant_of(const struct op *op, struct conv_state *s, int
     struct variant *v = &s->variants[s->variant_count++];
     make_variant(op, s, v, rows);
     return v;
+}
+
+/* oneDNN answers what it has no kernel for with plain loops, a hundred times slower. */
+static bool is_slow(const_dnnl_primitive_desc_t pd)
+{
+    const char *name = "";
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success && strncmp(name, "ref", 3) == 0;
+}
+
+/* The layout in which the weights' gradient reads the input: s->x, unless that has no kernel (AVX2: a plain image of one
+ * channel) and another layout has; then the backward pass reorders. */
+static dnnl_memory_desc_t layout_for_weights(const struct op *op, const struct conv_state *s, const int64_t *in_dims,
+                                             const dnnl_memory_desc_t *w_any, dnnl_primitive_desc_t hint)
+{
+    dnnl_memory_desc_t any = onednn_any(4, in_dims), chosen = s->x;
+    dnnl_primitive_desc_t as_is = back_weights_desc(op, s, &s->x, w_any, &s->out, hint);
+    if (is_slow(as_is)) {
+        dnnl_primitive_desc_t other = back_weights_desc(op, s, &any, w_any, &s->out, hint);
+        if (!is_slow(other))
+            chosen = *onednn_query(other, dnnl_query_src_md);
+        dnnl_primitive_desc_destroy(other);
+    }
+    dnnl_primitive_desc_destroy(as_is);
+    return chosen;
 }
 
 /* Let oneDNN choose layouts for the planned number of rows. */
@@ -188,7 +215,8 @@ static int choose_layouts(struct op *op, struct conv_state *s, struct err *err)
     s->w_forward = *onednn_query(pd, dnnl_query_weights_md);
     s->out = *onednn_query(pd, dnnl_query_dst_md);
     if (op->training) {
-        dnnl_primitive_desc_t bw = back_weights_desc(op, s, &s->x, &w_any, &s->out, pd);
+        s->x_back = layout_for_weights(op, s, in_dims, &w_any, pd);
+        dnnl_primitive_desc_t bw = back_weights_desc(op, s, &s->x_back, &w_any, &s->out, pd);
         s->dw = *onednn_query(bw, dnnl_query_diff_weights_md);
         dnnl_primitive_desc_destroy(bw);
     }
@@ -245,9 +273,11 @@ static int plan(struct op *op, struct err *err)
     op->out.layout = dnnl_memory_desc_equal(&plain_out, &s->out) ? NULL : &s->layout;
     op->out.bytes = dnnl_memory_desc_get_size(&s->out);
     size_t x_bytes = (dnnl_memory_desc_get_size(&s->x) + 63) / 64 * 64;
+    s->reorders_back = op->training && !dnnl_memory_desc_equal(&s->x, &s->x_back);
+    size_t back_bytes = s->reorders_back ? (dnnl_memory_desc_get_size(&s->x_back) + 63) / 64 * 64 : 0;
     op->kept_bytes = s->reorders_in ? x_bytes : 0;
     op->scratch_bytes =
-        op->training ? (op->relu ? (op->out.bytes + 63) / 64 * 64 : 0) + x_bytes + op->in[0].bytes : 0;
+        op->training ? (op->relu ? (op->out.bytes + 63) / 64 * 64 : 0) + back_bytes + x_bytes + op->in[0].bytes : 0;
     op->backward_needs_in = !s->reorders_in;
     op->backward_needs_out = op->relu;
     return 0;
@@ -318,6 +348,11 @@ static void backward(struct op *op, const struct op_call *c)
     }
     refresh_weights(op, c);
     void *x = s->reorders_in ? c->kept : plain_pointer(c->in[0]);
+    if (s->reorders_back) {
+        onednn_run(&v->to_x_back, onednn_of(op), (void *[]){x, scratch});
+        x = scratch;
+        scratch += (dnnl_memory_desc_get_size(&s->x_back) + 63) / 64 * 64;
+    }
     onednn_run(&v->back_weights, onednn_of(op),
                (void *[]){x, g, s->weight_grads ? s->weight_grads : c->weight_grads[0], c->weight_grads[1]});
     if (s->weight_grads)
