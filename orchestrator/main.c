@@ -24,6 +24,8 @@
 #include "orchestrator/api/uploads.h"
 #include "orchestrator/blob/blob.h"
 #include "orchestrator/blob/collect.h"
+#include "orchestrator/dispatch/dispatch.h"
+#include "orchestrator/job/jobs.h"
 #include "orchestrator/orch.h"
 #include "orchestrator/store/db.h"
 #include "orchestrator/stream/stream.h"
@@ -51,6 +53,7 @@ static const struct conf_option options[] = {
     {"verify-disk", CONF_SIZE, "256G", 1 << 20, INT64_MAX, NULL, "Largest file a verification may write.", NULL, false},
     {"session-seconds", CONF_DURATION, "7d", 60, 365 * 86400, NULL, "How long a browser stays signed in.", NULL, false},
     {"blob-grace", CONF_DURATION, "1h", 0, 365 * 86400, NULL, "How long an unused file is kept.", NULL, false},
+    {"node-timeout", CONF_DURATION, "60", 1, 86400, NULL, "A node whose agent is away this long is down; its jobs are tried elsewhere.", NULL, false},
     {"max-connections", CONF_INT, "20000", 10, 1000000, NULL, "Open connections at once.", NULL, false},
     {"log-level", CONF_CHOICE, "info", 0, 0, "debug|info|warn|error", "What is logged.", NULL, false},
     {"log-json", CONF_BOOL, "false", 0, 0, NULL, "Log one JSON object a line.", NULL, false},
@@ -136,6 +139,7 @@ static int create_rooms(struct program *p, struct err *err)
         !(o->blobs = blob_store_create(o->state_dir, err)) || !(o->stream = stream_access_create(o)) ||
         !(o->verifier = verifier_create(o, err)) || !(o->auth = auth_create(o, err)) ||
         auth_first_start(o->auth, err) < 0 || !(o->uploads = uploads_create(o, err)) ||
+        !(o->jobs = jobs_create(o, err)) || !(o->dispatch = dispatch_create(o, err)) ||
         !(o->api = api_create(o, p->console_dir, err)))
         return -1;
     o->collector = collector_create(o);
@@ -148,6 +152,9 @@ static void destroy_rooms(struct program *p)
     http_server_destroy(o->http);
     collector_destroy(o->collector);
     api_destroy(o->api);
+    dispatch_destroy(o->dispatch);
+    o->dispatch = NULL;
+    jobs_destroy(o->jobs);
     uploads_destroy(o->uploads);
     auth_destroy(o->auth);
     verifier_destroy(o->verifier);

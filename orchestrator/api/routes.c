@@ -5,6 +5,8 @@
 
 #include "orchestrator/api/assets.h"
 #include "orchestrator/api/cluster.h"
+#include "orchestrator/api/jobs.h"
+#include "orchestrator/api/nodes.h"
 #include "orchestrator/api/sessions.h"
 #include "orchestrator/api/tasks.h"
 #include "orchestrator/api/uploads.h"
@@ -50,6 +52,10 @@ const struct route routes[] = {
     {PATCH,  "/api/v1/tasks/:task",                        ROLE_USER,     task_patch,          "change description, type or labels"},
     {DELETE, "/api/v1/tasks/:task",                        ROLE_USER,     task_remove,         "delete a task with its assets"},
 
+    /* training runs of a task; before the assets, whose :kind would take them */
+    {POST,   "/api/v1/tasks/:task/instances",              ROLE_USER,     instance_create,     "submit a training run"},
+    {GET,    "/api/v1/tasks/:task/instances",              ROLE_VIEWER,   instances_get,       "list a task's training runs"},
+
     /* assets: :kind is datasets, algorithms, layers or models */
     {POST,   "/api/v1/tasks/:task/:kind",                  ROLE_USER,     asset_create,        "upload, verify and keep an asset"},
     {GET,    "/api/v1/tasks/:task/:kind",                  ROLE_VIEWER,   assets_get,          "list assets of a kind"},
@@ -59,6 +65,34 @@ const struct route routes[] = {
     {GET,    "/api/v1/tasks/:task/:kind/:name/verification", ROLE_VIEWER, asset_verification,  "its checks"},
     {GET,    "/api/v1/tasks/:task/datasets/:name/preview", ROLE_VIEWER,   dataset_preview,     "samples and statistics"},
     {GET,    "/api/v1/tasks/:task/models/:name/graph",     ROLE_VIEWER,   model_graph,         "nodes, edges, shapes"},
+
+    /* jobs */
+    {POST,   "/api/v1/jobs",                               ROLE_USER,     job_submit,          "submit a batch script"},
+    {GET,    "/api/v1/jobs",                               ROLE_VIEWER,   jobs_get,            "list jobs, newest first"},
+    {GET,    "/api/v1/jobs/:id",                           ROLE_VIEWER,   job_get,             "one job"},
+    {POST,   "/api/v1/jobs/:id/cancel",                    ROLE_USER,     job_cancel,          "end it"},
+    {POST,   "/api/v1/jobs/:id/hold",                      ROLE_USER,     job_hold,            "keep it from starting"},
+    {POST,   "/api/v1/jobs/:id/release",                   ROLE_USER,     job_release,         "let it start again"},
+    {POST,   "/api/v1/jobs/:id/requeue",                   ROLE_USER,     job_requeue,         "put it back into the queue"},
+    {POST,   "/api/v1/jobs/:id/resume",                    ROLE_USER,     job_requeue,         "go on from its newest checkpoint"},
+    {POST,   "/api/v1/jobs/:id/clone",                     ROLE_USER,     job_clone,           "submit the same again"},
+    {GET,    "/api/v1/jobs/:id/events",                    ROLE_VIEWER,   job_events_get,      "the log of its states"},
+    {GET,    "/api/v1/jobs/:id/metrics",                   ROLE_VIEWER,   job_metrics_get,     "what it measured"},
+    {GET,    "/api/v1/jobs/:id/logs",                      ROLE_VIEWER,   job_logs_get,        "what it printed"},
+    {GET,    "/api/v1/jobs/:id/artifacts",                 ROLE_VIEWER,   job_artifacts_get,   "the files it left"},
+    {GET,    "/api/v1/jobs/:id/artifacts/:name*",          ROLE_VIEWER,   job_artifact_get,    "one of them"},
+
+    /* the cluster */
+    {GET,    "/api/v1/nodes",                              ROLE_VIEWER,   nodes_get,           "the machines"},
+    {POST,   "/api/v1/nodes/:node/drain",                  ROLE_OPERATOR, node_drain,          "nothing new starts there"},
+    {POST,   "/api/v1/nodes/:node/resume",                 ROLE_OPERATOR, node_resume,         "things start there again"},
+    {GET,    "/api/v1/partitions",                         ROLE_VIEWER,   partitions_get,      "sets of nodes"},
+
+    /* agents */
+    {POST,   "/agent/v1/register",                         ROLE_JOIN,     agent_register,      "a machine joins: join token to agent token"},
+    {GET,    "/agent/v1",                                  ROLE_AGENT,    agent_connect,       "WebSocket of an agent"},
+    {GET,    "/agent/v1/blobs/:digest",                    ROLE_AGENT,    agent_blob_get,      "bytes that a job on the node needs"},
+    {PUT,    "/agent/v1/blobs/:digest",                    ROLE_AGENT,    agent_blob_put,      "bytes that a job left"},
 
     /* verification without keeping */
     {POST,   "/api/v1/verify/fit",                         ROLE_USER,     verify_fit_post,     "do dataset, algorithm and model fit"},

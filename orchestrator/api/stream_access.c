@@ -1,5 +1,7 @@
 #include "orchestrator/api/stream_access.h"
 
+#include "orchestrator/api/job_topics.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +46,9 @@ static const struct rule {
     /* Security: users can only read topics of their own tasks and jobs; "queue" shows them their own jobs
        (filter below). */
     {"task/+", task_id, false},
+    {"job/+/state", job_topic_access, false},
+    {"job/+/metrics", job_topic_access, false},
+    {"job/+/logs", job_topic_access, false},
     {"queue", NULL, true},
     {"nodes", NULL, true},
 };
@@ -128,5 +133,6 @@ struct stream *stream_access_create(struct orch *orch)
     static const char *const counted[] = {"task/+", "queue", "nodes"};
     for (size_t i = 0; i < ARRAY_LEN(counted); i++)
         stream_add_source(s, counted[i], source, orch);
+    job_topics_add(orch, s);
     return s;
 }

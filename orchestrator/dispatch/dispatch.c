@@ -381,7 +381,7 @@ static void on_nodes(const struct db_results *r, const struct err *err, void *ar
         return;
     }
     for (int i = 0; i < db_rows(r, 0); i++) {
-        struct node *n = nodes_get(&d->nodes, db_str(r, 0, i, 0));
+        struct node *n = nodes_make(&d->nodes, db_str(r, 0, i, 0));
         const char *gpus = db_str(r, 0, i, 3);
         json_t *list = json_parse(gpus, strlen(gpus), NULL, NULL, NULL);
         n->cores = db_int(r, 0, i, 1);
@@ -414,7 +414,7 @@ static void take_up_jobs(struct dispatch *d)
         add_running(d, j);
         watch_time(d, j);
         json_array_foreach(j->allocation, i, share)
-            dispatch_node_away(d, nodes_get(&d->nodes, json_string_value(json_object_get(share, "node"))));
+            dispatch_node_away(d, nodes_make(&d->nodes, json_string_value(json_object_get(share, "node"))));
     }
 }
 

@@ -20,7 +20,7 @@ struct node *nodes_find(const struct nodes *n, const char *name)
     return at < n->count && !strcmp(n->list[at]->name, name) ? n->list[at] : NULL;
 }
 
-struct node *nodes_get(struct nodes *n, const char *name)
+struct node *nodes_make(struct nodes *n, const char *name)
 {
     struct node *node = nodes_find(n, name);
     if (node)

@@ -28,7 +28,7 @@ struct nodes {
 };
 
 struct node *nodes_find(const struct nodes *n, const char *name); /* NULL if unknown */
-struct node *nodes_get(struct nodes *n, const char *name);        /* made when unknown */
+struct node *nodes_make(struct nodes *n, const char *name);       /* made when unknown */
 void nodes_free(struct nodes *n);
 const char *node_state(const struct node *n); /* "up", "down", "drained" */
 void node_set_text(char **to, const char *value);

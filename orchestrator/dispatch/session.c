@@ -595,7 +595,7 @@ void session_accept(struct dispatch *d, struct http_req *req, const char *node)
 {
     struct session *s = xcalloc(1, sizeof(*s));
     s->dispatch = d;
-    s->node = nodes_get(&d->nodes, node);
+    s->node = nodes_make(&d->nodes, node);
     s->link = link_create(MSG_FROM_ORCHESTRATOR, transmit, deliver, s);
     s->flush = event_new(d->orch->base, -1, EV_PERSIST, on_flush, s);
     s->next = d->sessions;

@@ -93,11 +93,16 @@ void jobs_adopt(struct jobs *js, struct job *j)
     js->count++;
 }
 
-static void forget(struct jobs *js, struct job *j)
+void jobs_disown(struct jobs *js, struct job *j)
 {
     size_t at = place_of(js, j->id);
     memmove(js->list + at, js->list + at + 1, (js->count - at - 1) * sizeof(struct job *));
     js->count--;
+}
+
+static void forget(struct jobs *js, struct job *j)
+{
+    jobs_disown(js, j);
     job_destroy(j);
 }
 

@@ -55,6 +55,7 @@ int jobs_move(struct jobs *js, struct job *j, enum job_event event, struct job_c
 void jobs_submit(struct jobs *js, struct job *j, struct job_change *change, jobs_done_f done, void *arg);
 /* Take a job that is over back into memory (from its row), to requeue it. */
 void jobs_adopt(struct jobs *js, struct job *j);
+void jobs_disown(struct jobs *js, struct job *j); /* undo that, when the requeue was refused */
 
 /* The job's JSON as text; caller frees. */
 char *job_text(const struct job *j);

@@ -247,3 +247,11 @@ struct db_batch *job_owner(struct db *db, int64_t job)
     db_bind_int(b, job);
     return b;
 }
+
+struct db_batch *job_state_last(struct db *db, int64_t job)
+{
+    struct db_batch *b = db_batch_create(db, DB_READ);
+    db_add(b, "SELECT event_seq FROM job WHERE id = $1");
+    db_bind_int(b, job);
+    return b;
+}

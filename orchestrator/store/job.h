@@ -34,6 +34,7 @@ struct job *job_from_row(const struct db_results *r, int statement, int row); /*
 struct db_batch *job_events(struct db *db, int64_t job, int64_t since, int64_t limit);
 /* Rows: seq, JSON of the job after each event beyond since. */
 struct db_batch *job_states(struct db *db, int64_t job, int64_t since, int64_t limit);
+struct db_batch *job_state_last(struct db *db, int64_t job); /* one row: its newest event's seq */
 /* One row: owner id of the job, none if there is no such job. */
 struct db_batch *job_owner(struct db *db, int64_t job);
 

@@ -63,7 +63,7 @@ struct db_batch *record_page(struct db *db, enum record_stream s, int64_t job, i
         db_add(
             b, ROW
             "FROM metric m " AFTER "AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.job_id = m.job_id AND "
-                                   "a.fence > m.fence AND a.resume_step IS NOT NULL "
+            "a.fence > m.fence AND a.resume_step IS NOT NULL "
             "AND (m.record ->> 'step')::double precision > a.resume_step) ORDER BY m.fence, m.line LIMIT $3");
     db_bind_int(b, job);
     db_bind_int(b, since);
@@ -138,5 +138,17 @@ struct db_batch *blob_for_node(struct db *db, const char *node, const char *dige
               "x.digest = $2)) LIMIT 1");
     db_bind_str(b, node);
     db_bind_str(b, digest);
+    return b;
+}
+
+struct db_batch *record_last(struct db *db, enum record_stream s, int64_t job)
+{
+    struct db_batch *b = db_batch_create(db, DB_READ);
+    db_add(b, s == RECORD_METRICS
+                  ? "SELECT " SEQ
+                    " FROM metric m WHERE m.job_id = $1 ORDER BY m.fence DESC, m.line DESC LIMIT 1"
+                  : "SELECT " SEQ
+                    " FROM log_line m WHERE m.job_id = $1 ORDER BY m.fence DESC, m.line DESC LIMIT 1");
+    db_bind_int(b, job);
     return b;
 }

@@ -25,6 +25,8 @@ struct db_batch *record_next(struct db *db, const char *jobs_json, const char *f
  * attempts beyond the step at which a later one resumed are left out. */
 struct db_batch *record_page(struct db *db, enum record_stream s, int64_t job, int64_t since, int64_t limit,
                              bool all);
+struct db_batch *record_last(struct db *db, enum record_stream s,
+                             int64_t job); /* one row: the newest seq; none when empty */
 struct db_batch *record_tail(struct db *db, int64_t job,
                              int64_t n); /* the last n log lines, in order; rows as above */
 
