@@ -34,16 +34,17 @@ static void on_found(struct call *c, const struct db_results *r)
         call_fail(c, ERR_NOT_FOUND, "there is no job %.20s", c->params[0]);
         return;
     }
-    struct job *row = job_from_row(r, 0, 0), *live = jobs_find(c->orch->jobs, row->id);
-    if (!live) {
-        /* Over: the caller may only look, or take it back into memory (requeue), and then owns it no more. */
-        f->then(c, row);
-        if (!jobs_find(c->orch->jobs, row->id))
-            job_destroy(row);
-        return;
-    }
-    job_destroy(row);
-    f->then(c, live);
+    struct jobs *jobs = c->orch->jobs;
+    struct job *row = job_from_row(r, 0, 0);
+    int64_t id = row->id;
+    struct job *live = jobs_find(jobs, id);
+    if (live)
+        job_destroy(row);
+    /* A reply may end the call: c is not looked at after this. One that is over the caller may only look at, or take back into
+     * memory (requeue), and then it is memory's. */
+    f->then(c, live ? live : row);
+    if (!live && jobs_find(jobs, id) != row)
+        job_destroy(row);
 }
 
 void job_find(struct call *c, job_then_f then)
@@ -163,11 +164,12 @@ static void act(struct call *c, struct job *j, enum job_event event, struct job_
 static void cancel(struct call *c, struct job *j)
 {
     struct job_change change = {.stopping = "cancel", .detail = json_pack("{s:s}", "by", c->user.name)};
-    bool active = job_state_is_active(j->state);
-    act(c, j, JOB_EV_CANCEL, &change);
-    /* The agents may begin at once: ending twice does no harm, and the wish is in memory. */
-    if (active && job_state_is_active(j->state))
-        dispatch_stop(c->orch->dispatch, j, 10);
+    struct dispatch *dispatch = c->orch->dispatch;
+    struct err err = {0};
+    if (jobs_move(c->orch->jobs, j, JOB_EV_CANCEL, &change, on_acted, c, &err) < 0)
+        call_reply_err(c, &err);
+    else if (job_state_is_active(j->state)) /* the agents may begin at once: the reply waits for the commit, the end need not */
+        dispatch_stop(dispatch, j, 10);
 }
 
 static void hold(struct call *c, struct job *j)
