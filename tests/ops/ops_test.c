@@ -400,7 +400,7 @@ static void performance(struct backend *b, const struct op_case *c)
 {
     struct tensors t = make(c);
     struct machine m;
-    machine_make(&m, b, c, &t, c->relu);
+    machine_make(&m, b, c, &t, c->relu && b->find(b, c->type)->fuses_relu);
     struct layer_cost cost;
     t.node->type->cost(t.node, &cost);
     double forward = best_time(&m, m.op.impl->forward), backward = best_time(&m, m.op.impl->backward);
@@ -457,7 +457,7 @@ int main(int argc, char **argv)
         ran++;
         if (!strcmp(mode, "check")) {
             failed += check(b, c, false);
-            failed += c->relu ? check(b, c, true) : 0;
+            failed += c->relu && b->find(b, c->type)->fuses_relu ? check(b, c, true) : 0;
         } else if (!strcmp(mode, "gradient")) {
             failed += gradient(c);
         } else {
