@@ -171,13 +171,15 @@ static struct variant *variant_of(const struct op *op, struct conv_state *s, int
 static bool is_slow(const_dnnl_primitive_desc_t pd)
 {
     const char *name = "";
-    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success && strncmp(name, "ref", 3) == 0;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
+           strncmp(name, "ref", 3) == 0;
 }
 
 /* The layout in which the weights' gradient reads the input: s->x, unless that has no kernel (AVX2: a plain image of one
  * channel) and another layout has; then the backward pass reorders. */
-static dnnl_memory_desc_t layout_for_weights(const struct op *op, const struct conv_state *s, const int64_t *in_dims,
-                                             const dnnl_memory_desc_t *w_any, dnnl_primitive_desc_t hint)
+static dnnl_memory_desc_t layout_for_weights(const struct op *op, const struct conv_state *s,
+                                             const int64_t *in_dims, const dnnl_memory_desc_t *w_any,
+                                             dnnl_primitive_desc_t hint)
 {
     dnnl_memory_desc_t any = onednn_any(4, in_dims), chosen = s->x;
     dnnl_primitive_desc_t as_is = back_weights_desc(op, s, &s->x, w_any, &s->out, hint);
@@ -276,8 +278,9 @@ static int plan(struct op *op, struct err *err)
     s->reorders_back = op->training && !dnnl_memory_desc_equal(&s->x, &s->x_back);
     size_t back_bytes = s->reorders_back ? (dnnl_memory_desc_get_size(&s->x_back) + 63) / 64 * 64 : 0;
     op->kept_bytes = s->reorders_in ? x_bytes : 0;
-    op->scratch_bytes =
-        op->training ? (op->relu ? (op->out.bytes + 63) / 64 * 64 : 0) + back_bytes + x_bytes + op->in[0].bytes : 0;
+    op->scratch_bytes = op->training ? (op->relu ? (op->out.bytes + 63) / 64 * 64 : 0) + back_bytes +
+                                           x_bytes + op->in[0].bytes
+                                     : 0;
     op->backward_needs_in = !s->reorders_in;
     op->backward_needs_out = op->relu;
     return 0;

@@ -32,8 +32,8 @@ static double row_loss(const float *score, int64_t truth, int64_t n, double smoo
     return loss;
 }
 
-double loss_softmax_cross_entropy(const float *scores, const int32_t *classes, int64_t rows, int64_t n, double smoothing,
-                                  float *gradient)
+double loss_softmax_cross_entropy(const float *scores, const int32_t *classes, int64_t rows, int64_t n,
+                                  double smoothing, float *gradient)
 {
     double loss = 0;
     for (int64_t r = 0; r < rows; r++) {

@@ -129,5 +129,7 @@ double metrics_value(const struct metrics *m, enum metric_type type)
 
 int64_t metrics_confusion(const struct metrics *m, int truth, int predicted)
 {
-    return m->with_confusion ? m->counts[COUNT_CONFUSION + (size_t)truth * (size_t)m->classes + (size_t)predicted] : 0;
+    return m->with_confusion
+               ? m->counts[COUNT_CONFUSION + (size_t)truth * (size_t)m->classes + (size_t)predicted]
+               : 0;
 }

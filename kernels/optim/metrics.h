@@ -16,9 +16,11 @@ struct metrics {
     /* two arrays that may be summed over ranks as they are */
     int64_t *counts; /* [0] samples, [1] correct, then the confusion matrix (classes, classes) row = truth */
     size_t count_length;
-    double *sums; /* [0] loss, [1] absolute errors, then per output: sum of squared errors, of targets, of squared targets */
+    double *
+        sums; /* [0] loss, [1] absolute errors, then per output: sum of squared errors, of targets, of squared targets */
     size_t sum_length;
-    double *shift; /* (width) taken off every target before it is squared: keeps the digits of targets far from 0 */
+    double *
+        shift; /* (width) taken off every target before it is squared: keeps the digits of targets far from 0 */
 };
 
 /* with_confusion only for classifications of at most METRICS_MAX_CONFUSION classes. Caller metrics_free()s. */
@@ -37,8 +39,8 @@ void metrics_add_values(struct metrics *m, const float *predictions, const float
 void metrics_add_loss(struct metrics *m, double loss_sum);
 
 int64_t metrics_samples(const struct metrics *m);
-double metrics_loss(const struct metrics *m);                          /* mean; NaN without samples */
-bool metrics_has(const struct metrics *m, enum metric_type type);      /* does it make sense here? */
+double metrics_loss(const struct metrics *m);                         /* mean; NaN without samples */
+bool metrics_has(const struct metrics *m, enum metric_type type);     /* does it make sense here? */
 double metrics_value(const struct metrics *m, enum metric_type type); /* NaN without samples */
 int64_t metrics_confusion(const struct metrics *m, int truth, int predicted);
 

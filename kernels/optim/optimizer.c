@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "kernels/optim/vector.h"
 
-struct optimizer *optimizer_create(const struct algorithm *a, size_t count, const struct optimizer_range *ranges,
-                                   size_t range_count)
+struct optimizer *optimizer_create(const struct algorithm *a, size_t count,
+                                   const struct optimizer_range *ranges, size_t range_count)
 {
     struct optimizer *o = xcalloc(1, sizeof(*o));
     o->type = a->optimizer.type;
@@ -57,15 +57,17 @@ void optimizer_begin(struct optimizer *o, double rate, double gradient_scale)
 }
 
 /* g = scale * g + decay * w;  w -= rate * g */
-VECTOR_CLONES static void sgd(float *restrict w, const float *restrict g, size_t n, float rate, float scale, float decay)
+VECTOR_CLONES static void sgd(float *restrict w, const float *restrict g, size_t n, float rate, float scale,
+                              float decay)
 {
     for (size_t i = 0; i < n; i++)
         w[i] -= rate * (scale * g[i] + decay * w[i]);
 }
 
 /* v = momentum * v + g;  w -= rate * (nesterov ? g + momentum * v : v) */
-VECTOR_CLONES static void sgd_momentum(float *restrict w, const float *restrict g, float *restrict v, size_t n, float rate,
-                                       float scale, float decay, float momentum, float of_velocity, float of_gradient)
+VECTOR_CLONES static void sgd_momentum(float *restrict w, const float *restrict g, float *restrict v,
+                                       size_t n, float rate, float scale, float decay, float momentum,
+                                       float of_velocity, float of_gradient)
 {
     for (size_t i = 0; i < n; i++) {
         float gi = scale * g[i] + decay * w[i];
@@ -76,9 +78,9 @@ VECTOR_CLONES static void sgd_momentum(float *restrict w, const float *restrict 
 
 /* Kingma and Ba 2015 with L2 in the gradient (adam), or Loshchilov and Hutter 2019 with the decay beside it (adamw):
  * keep = 1 - rate * weight_decay there and decay = 0, the other way round here. */
-VECTOR_CLONES static void adam(float *restrict w, const float *restrict g, float *restrict m, float *restrict v, size_t n,
-                               float mean_rate, float variance_scale, float scale, float decay, float keep, float b1, float b2,
-                               float epsilon)
+VECTOR_CLONES static void adam(float *restrict w, const float *restrict g, float *restrict m,
+                               float *restrict v, size_t n, float mean_rate, float variance_scale,
+                               float scale, float decay, float keep, float b1, float b2, float epsilon)
 {
     float c1 = 1 - b1, c2 = 1 - b2;
     for (size_t i = 0; i < n; i++) {
@@ -103,12 +105,12 @@ static void update_run(struct optimizer *o, float *w, const float *g, size_t at,
                          o->nesterov ? (float)o->momentum : 1, o->nesterov ? 1 : 0);
         break;
     case OPTIMIZER_ADAM:
-        adam(w, g, o->state[0] + at, o->state[1] + at, n, o->mean_rate, o->variance_scale, o->scale, decay, 1, (float)o->beta1,
-             (float)o->beta2, (float)o->epsilon);
+        adam(w, g, o->state[0] + at, o->state[1] + at, n, o->mean_rate, o->variance_scale, o->scale, decay, 1,
+             (float)o->beta1, (float)o->beta2, (float)o->epsilon);
         break;
     case OPTIMIZER_ADAMW:
-        adam(w, g, o->state[0] + at, o->state[1] + at, n, o->mean_rate, o->variance_scale, o->scale, 0, 1 - o->rate * decay,
-             (float)o->beta1, (float)o->beta2, (float)o->epsilon);
+        adam(w, g, o->state[0] + at, o->state[1] + at, n, o->mean_rate, o->variance_scale, o->scale, 0,
+             1 - o->rate * decay, (float)o->beta1, (float)o->beta2, (float)o->epsilon);
         break;
     case OPTIMIZER_TYPE_COUNT:
         break;
@@ -126,7 +128,8 @@ void optimizer_update(struct optimizer *o, float *weights, const float *gradient
     }
 }
 
-void optimizer_step(struct optimizer *o, float *weights, const float *gradients, double rate, double gradient_scale)
+void optimizer_step(struct optimizer *o, float *weights, const float *gradients, double rate,
+                    double gradient_scale)
 {
     optimizer_begin(o, rate, gradient_scale);
     optimizer_update(o, weights, gradients, 0, o->count);

@@ -32,7 +32,8 @@ void random_normal(float *out, size_t n, uint64_t seed, uint64_t stream, double 
         struct random_block b = random_philox(seed, i / 4, stream);
         float pairs[4];
         for (int j = 0; j < 4; j += 2) {
-            float radius = (float)deviation * sqrtf(-2 * logf(open_unit(b.v[j]))), angle = 2 * (float)M_PI * open_unit(b.v[j + 1]);
+            float radius = (float)deviation * sqrtf(-2 * logf(open_unit(b.v[j]))),
+                  angle = 2 * (float)M_PI * open_unit(b.v[j + 1]);
             pairs[j] = radius * cosf(angle);
             pairs[j + 1] = radius * sinf(angle);
         }

@@ -8,7 +8,8 @@ static double cosine(const struct algorithm *a, int64_t step, int64_t total_step
     double t = span > 0 ? (double)(step - a->schedule.warmup_steps) / (double)span : 1;
     if (t > 1)
         t = 1;
-    return a->schedule.minimum + (a->optimizer.learning_rate - a->schedule.minimum) * 0.5 * (1 + cos(M_PI * t));
+    return a->schedule.minimum +
+           (a->optimizer.learning_rate - a->schedule.minimum) * 0.5 * (1 + cos(M_PI * t));
 }
 
 double schedule_rate(const struct algorithm *a, int64_t step, int64_t steps_per_epoch, int64_t total_steps)
@@ -19,7 +20,8 @@ double schedule_rate(const struct algorithm *a, int64_t step, int64_t steps_per_
         return rate * (double)(step + 1) / (double)a->schedule.warmup_steps;
     switch (a->schedule.type) {
     case SCHEDULE_STEP:
-        return rate * pow(a->schedule.gamma, (double)(epoch / (a->schedule.every_epochs > 0 ? a->schedule.every_epochs : 1)));
+        return rate * pow(a->schedule.gamma,
+                          (double)(epoch / (a->schedule.every_epochs > 0 ? a->schedule.every_epochs : 1)));
     case SCHEDULE_MULTISTEP: {
         int passed = 0;
         for (int i = 0; i < a->schedule.milestone_count; i++)

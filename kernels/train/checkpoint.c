@@ -157,7 +157,8 @@ static void prune(const char *dir, int64_t keep)
     list_free(l, count);
 }
 
-static int write_temporary(const char *path, const struct checkpoint_part *parts, size_t count, struct err *err)
+static int write_temporary(const char *path, const struct checkpoint_part *parts, size_t count,
+                           struct err *err)
 {
     int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
     if (fd < 0)
@@ -175,8 +176,8 @@ static int write_temporary(const char *path, const struct checkpoint_part *parts
     return 0;
 }
 
-int checkpoint_write(const char *dir, int64_t step, const struct checkpoint_part *parts, size_t count, int64_t keep,
-                     char file_name[64], struct err *err)
+int checkpoint_write(const char *dir, int64_t step, const struct checkpoint_part *parts, size_t count,
+                     int64_t keep, char file_name[64], struct err *err)
 {
     char temporary[64];
     if (count > CHECKPOINT_MAX_PARTS)
@@ -255,7 +256,8 @@ struct checkpoint *checkpoint_open(const char *path, struct err *err)
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open checkpoint %s: %s", path, strerror(errno));
+        err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open checkpoint %s: %s", path,
+                strerror(errno));
         return NULL;
     }
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < HEAD_BYTES + HASH_BYTES) {
@@ -291,7 +293,8 @@ void checkpoint_close(struct checkpoint *c)
     free(c);
 }
 
-const struct checkpoint_part *checkpoint_find(const struct checkpoint *c, const char *name, size_t bytes, struct err *err)
+const struct checkpoint_part *checkpoint_find(const struct checkpoint *c, const char *name, size_t bytes,
+                                              struct err *err)
 {
     for (size_t i = 0; i < c->count; i++) {
         const struct checkpoint_part *p = &c->parts[i];
@@ -299,7 +302,8 @@ const struct checkpoint_part *checkpoint_find(const struct checkpoint *c, const 
             continue;
         if (bytes == SIZE_MAX || p->bytes == bytes)
             return p;
-        err_set(err, ERR_UNPROCESSABLE, "the checkpoint's part %s has %zu bytes, this run needs %zu", name, p->bytes, bytes);
+        err_set(err, ERR_UNPROCESSABLE, "the checkpoint's part %s has %zu bytes, this run needs %zu", name,
+                p->bytes, bytes);
         return NULL;
     }
     err_set(err, ERR_UNPROCESSABLE, "the checkpoint has no part %s", name);

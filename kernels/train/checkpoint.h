@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include "base/err.h"
 
-#define CHECKPOINT_NAME_MAX 48
+#define CHECKPOINT_NAME_MAX  48
 #define CHECKPOINT_MAX_PARTS 4096
 
 struct checkpoint_part {
@@ -22,8 +22,8 @@ struct checkpoint_part {
 
 /* Write DIR/step-NNNNNN.ckpt (the folder is made), then delete all but the newest `keep` (at least 1) and what killed writers
  * left. file_name gets the name inside DIR. */
-int checkpoint_write(const char *dir, int64_t step, const struct checkpoint_part *parts, size_t count, int64_t keep,
-                     char file_name[64], struct err *err);
+int checkpoint_write(const char *dir, int64_t step, const struct checkpoint_part *parts, size_t count,
+                     int64_t keep, char file_name[64], struct err *err);
 
 struct checkpoint {
     struct checkpoint_part *parts; /* data points into the map */
@@ -38,7 +38,8 @@ struct checkpoint *checkpoint_open(const char *path, struct err *err);
 struct checkpoint *checkpoint_read(const void *bytes, size_t n, const char *path, struct err *err);
 void checkpoint_close(struct checkpoint *c);
 /* A part of exactly this many bytes (SIZE_MAX: any), or NULL with an err that says what differs. */
-const struct checkpoint_part *checkpoint_find(const struct checkpoint *c, const char *name, size_t bytes, struct err *err);
+const struct checkpoint_part *checkpoint_find(const struct checkpoint *c, const char *name, size_t bytes,
+                                              struct err *err);
 
 /* The newest checkpoint of DIR that is whole: its path, caller frees. NULL with err->code ERR_NONE when there is none; broken
  * ones are passed over and named in `skipped` (n bytes, may be NULL). */

@@ -67,8 +67,9 @@ static void single_destroy(struct dist *d)
     free(d);
 }
 
-static const struct dist_ops single_ops = {single_sum,         single_broadcast, single_buffer, single_reduce_start,
-                                           single_reduce_wait, single_abort,     single_destroy};
+static const struct dist_ops single_ops = {single_sum,          single_broadcast,   single_buffer,
+                                           single_reduce_start, single_reduce_wait, single_abort,
+                                           single_destroy};
 
 struct dist *dist_create_single(void)
 {
@@ -93,8 +94,8 @@ static int env_number(const char *name, int fallback)
  * server, which is unique while it lives. */
 static void run_key(char out[SHA256_HEX])
 {
-    static const char *const names[] = {"PMIX_NAMESPACE", "PMIX_SERVER_URI2", "PMIX_SERVER_TMPDIR", "OMPI_MCA_ess_base_jobid",
-                                        "OMPI_MCA_orte_hnp_uri"};
+    static const char *const names[] = {"PMIX_NAMESPACE", "PMIX_SERVER_URI2", "PMIX_SERVER_TMPDIR",
+                                        "OMPI_MCA_ess_base_jobid", "OMPI_MCA_orte_hnp_uri"};
     struct sha256 s;
     sha256_init(&s);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -122,7 +123,9 @@ struct dist *dist_create(struct err *err)
     return dist_create_mpi(err);
 #else
     err_set(err, ERR_UNSUPPORTED,
-            "%d ranks on several hosts, but this trainer was built without MPI: install libopenmpi-dev and build again", size);
+            "%d ranks on several hosts, but this trainer was built without MPI: install libopenmpi-dev and "
+            "build again",
+            size);
     return NULL;
 #endif
 }

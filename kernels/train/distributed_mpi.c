@@ -33,7 +33,8 @@ static int mpi_sum(struct dist *d, void *data, size_t n, enum dist_type type, st
     (void)d;
     if (n > INT_MAX)
         return err_set(err, ERR_INTERNAL, "%zu numbers are too many for one sum", n);
-    return check(MPI_Allreduce(MPI_IN_PLACE, data, (int)n, type == DIST_F64 ? MPI_DOUBLE : MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD),
+    return check(MPI_Allreduce(MPI_IN_PLACE, data, (int)n, type == DIST_F64 ? MPI_DOUBLE : MPI_INT64_T,
+                               MPI_SUM, MPI_COMM_WORLD),
                  "a sum", err);
 }
 
@@ -75,18 +76,20 @@ static int mpi_reduce_start(struct dist *d, size_t first, size_t count, struct e
     struct mpi *m = (struct mpi *)d;
     int done;
     if (first > m->floats || count > m->floats - first)
-        return err_set(err, ERR_INTERNAL, "part [%zu, +%zu) is not of the gradient buffer of %zu", first, count, m->floats);
+        return err_set(err, ERR_INTERNAL, "part [%zu, +%zu) is not of the gradient buffer of %zu", first,
+                       count, m->floats);
     for (size_t at = 0; at < count; at += INT_MAX) {
         size_t n = count - at < INT_MAX ? count - at : INT_MAX;
         if (m->pending == DIST_MAX_PARTS)
             return err_set(err, ERR_INTERNAL, "more than %d parts at once", DIST_MAX_PARTS);
-        if (check(MPI_Iallreduce(MPI_IN_PLACE, m->buffer + first + at, (int)n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD,
-                                 &m->requests[m->pending]),
+        if (check(MPI_Iallreduce(MPI_IN_PLACE, m->buffer + first + at, (int)n, MPI_FLOAT, MPI_SUM,
+                                 MPI_COMM_WORLD, &m->requests[m->pending]),
                   "the sum of gradients", err))
             return -1;
         m->pending++;
     }
-    return check(MPI_Testall(m->pending, m->requests, &done, MPI_STATUSES_IGNORE), "the sum of gradients", err);
+    return check(MPI_Testall(m->pending, m->requests, &done, MPI_STATUSES_IGNORE), "the sum of gradients",
+                 err);
 }
 
 static int mpi_reduce_wait(struct dist *d, struct err *err)
@@ -127,7 +130,8 @@ struct dist *dist_create_mpi(struct err *err)
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &m->base.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &m->base.size);
-    if (check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local), "MPI_Comm_split_type", err)) {
+    if (check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local),
+              "MPI_Comm_split_type", err)) {
         mpi_destroy(&m->base);
         return NULL;
     }

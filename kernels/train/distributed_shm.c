@@ -134,8 +134,8 @@ static int check_peer(struct shm *s, int rank, struct err *err)
         _exit(code); /* another rank has said why */
     struct shared_rank *r = &s->control->ranks[rank];
     if (atomic_load(&r->left) || process_gone(atomic_load(&r->pid), s->pidfds[rank]))
-        return err_set(err, ERR_UNAVAILABLE, "rank %d (process %d) has ended while rank %d waited for it", rank,
-                       atomic_load(&r->pid), s->base.rank);
+        return err_set(err, ERR_UNAVAILABLE, "rank %d (process %d) has ended while rank %d waited for it",
+                       rank, atomic_load(&r->pid), s->base.rank);
     return 0;
 }
 
@@ -225,7 +225,8 @@ static int open_buffer(struct shm *s, int fd_of_root, struct err *err)
     if (s->base.rank != 0)
         close(fd);
     if (p == MAP_FAILED)
-        return err_set(err, ERR_IO, "cannot map %zu bytes of shared memory: %s", s->map_bytes, strerror(error));
+        return err_set(err, ERR_IO, "cannot map %zu bytes of shared memory: %s", s->map_bytes,
+                       strerror(error));
     s->map = p;
     return 0;
 }
@@ -249,7 +250,8 @@ static float *shm_buffer(struct dist *d, size_t floats, struct err *err)
             fd = -1;
         }
         if (fd < 0)
-            err_set(&local, ERR_IO, "cannot make %zu bytes of shared memory: %s", s->map_bytes, strerror(errno));
+            err_set(&local, ERR_IO, "cannot make %zu bytes of shared memory: %s", s->map_bytes,
+                    strerror(errno));
         atomic_store(&s->control->buffer_fd, fd);
     }
     if (dist_barrier(d, err)) {
@@ -260,14 +262,16 @@ static float *shm_buffer(struct dist *d, size_t floats, struct err *err)
     int root_fd = atomic_load(&s->control->buffer_fd);
     int64_t failed = root_fd < 0 || open_buffer(s, root_fd, &local) ? 1 : 0;
     if (!failed)
-        memset(s->map + (size_t)d->rank * s->stride, 0, s->stride); /* touched by its owner: his memory node, no fault later */
+        memset(s->map + (size_t)d->rank * s->stride, 0,
+               s->stride); /* touched by its owner: his memory node, no fault later */
     int rc = dist_sum(d, &failed, 1, DIST_I64, err);
     if (fd >= 0)
         close(fd);
     if (rc)
         return NULL;
     if (failed) {
-        err_set(err, ERR_IO, "%s", local.code ? local.text : "another rank could not map the shared gradient buffer");
+        err_set(err, ERR_IO, "%s",
+                local.code ? local.text : "another rank could not map the shared gradient buffer");
         return NULL;
     }
     return (float *)(void *)(s->map + (size_t)d->rank * s->stride);
@@ -293,8 +297,10 @@ static float *buffer_of(struct shm *s, int rank)
 /* Add slice `rank` of a part over all ranks. */
 static void sum_slice(struct shm *s, const struct part *p)
 {
-    size_t size = (size_t)s->base.size, lines = (p->count + 15) / 16; /* cut at cache lines: no line has two writers */
-    size_t from = lines * (size_t)s->base.rank / size * 16, to = lines * ((size_t)s->base.rank + 1) / size * 16;
+    size_t size = (size_t)s->base.size,
+           lines = (p->count + 15) / 16; /* cut at cache lines: no line has two writers */
+    size_t from = lines * (size_t)s->base.rank / size * 16,
+           to = lines * ((size_t)s->base.rank + 1) / size * 16;
     if (to > p->count)
         to = p->count;
     if (from >= to)
@@ -335,7 +341,8 @@ static int shm_reduce_start(struct dist *d, size_t first, size_t count, struct e
 {
     struct shm *s = (struct shm *)d;
     if (!s->map || first > s->floats || count > s->floats - first || s->started - s->summed >= DIST_MAX_PARTS)
-        return err_set(err, ERR_INTERNAL, "part [%zu, +%zu) is not of the gradient buffer of %zu", first, count, s->floats);
+        return err_set(err, ERR_INTERNAL, "part [%zu, +%zu) is not of the gradient buffer of %zu", first,
+                       count, s->floats);
     s->parts[s->started % DIST_MAX_PARTS] = (struct part){first, count};
     word_set(&s->control->ranks[d->rank].ready, ++s->started);
     while (s->summed != s->started && everyone_ready(s, s->summed + 1))
@@ -397,7 +404,8 @@ static int map_control(struct shm *s, int fd, struct err *err)
 {
     void *p = mmap(NULL, s->control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED)
-        return err_set(err, ERR_IO, "cannot map %zu bytes of shared memory: %s", s->control_bytes, strerror(errno));
+        return err_set(err, ERR_IO, "cannot map %zu bytes of shared memory: %s", s->control_bytes,
+                       strerror(errno));
     s->control = p;
     return 0;
 }
@@ -419,8 +427,8 @@ static int create_control(struct shm *s, const char *name, struct err *err)
     if (rc != 0) {
         shm_unlink(name);
         close(fd);
-        return err_set(err, ERR_IO, "cannot get %zu KiB of shared memory in /dev/shm for %d ranks: %s", s->control_bytes / 1024,
-                       s->base.size, strerror(rc));
+        return err_set(err, ERR_IO, "cannot get %zu KiB of shared memory in /dev/shm for %d ranks: %s",
+                       s->control_bytes / 1024, s->base.size, strerror(rc));
     }
     rc = map_control(s, fd, err);
     close(fd);
@@ -441,7 +449,8 @@ static int create_control(struct shm *s, const char *name, struct err *err)
     shm_unlink(name);
     uint32_t joined = atomic_load(&c->joined.value);
     if (!reached(joined, others))
-        return err_set(err, ERR_TIMEOUT, "only %u of %d ranks arrived within %d s", joined + 1, s->base.size, JOIN_SECONDS);
+        return err_set(err, ERR_TIMEOUT, "only %u of %d ranks arrived within %d s", joined + 1, s->base.size,
+                       JOIN_SECONDS);
     word_set(&c->go, 1);
     return 0;
 }
@@ -452,7 +461,9 @@ static int try_join(struct shm *s, const char *name, double end, struct err *err
     struct stat st;
     int fd = shm_open(name, O_RDWR | O_CLOEXEC, 0);
     if (fd < 0)
-        return errno == ENOENT ? 0 : err_set(err, ERR_IO, "cannot open shared memory /dev/shm%s: %s", name, strerror(errno));
+        return errno == ENOENT
+                   ? 0
+                   : err_set(err, ERR_IO, "cannot open shared memory /dev/shm%s: %s", name, strerror(errno));
     if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (size_t)st.st_size != s->control_bytes) {
         close(fd);
         return 0;
@@ -507,12 +518,17 @@ struct dist *dist_create_shm(const char *key, int rank, int size, struct err *er
 {
     char name[128];
     if (size < 1 || size > MAX_LOCAL_RANKS || rank < 0 || rank >= size) {
-        err_set(err, ERR_INVALID, "rank %d of %d is not possible on one host (at most %d ranks)", rank, size, MAX_LOCAL_RANKS);
+        err_set(err, ERR_INVALID, "rank %d of %d is not possible on one host (at most %d ranks)", rank, size,
+                MAX_LOCAL_RANKS);
         return NULL;
     }
     struct shm *s = xcalloc(1, sizeof(*s));
-    s->base = (struct dist){
-        .rank = rank, .size = size, .local_rank = rank, .local_size = size, .ops = &shm_ops, .name = "shared memory"};
+    s->base = (struct dist){.rank = rank,
+                            .size = size,
+                            .local_rank = rank,
+                            .local_size = size,
+                            .ops = &shm_ops,
+                            .name = "shared memory"};
     s->spins = choose_spins(size);
     s->pidfds = xcalloc((size_t)size, sizeof(int));
     for (int r = 0; r < size; r++)

@@ -12,7 +12,8 @@ struct executor_batch run_batch(const struct run *r, const struct loader_batch *
                                    .step = r->progress.step};
 }
 
-int run_forward(struct run *r, const struct loader_batch *b, bool training, struct metrics *m, struct err *err)
+int run_forward(struct run *r, const struct loader_batch *b, bool training, struct metrics *m,
+                struct err *err)
 {
     const struct executor_batch eb = run_batch(r, b);
     if (executor_forward(r->executor, &eb, training, err))
@@ -38,7 +39,8 @@ int run_evaluate(struct run *r, struct err *err)
         if (run_forward(r, b, false, m, err))
             return -1;
     }
-    if (dist_sum(r->dist, m->counts, m->count_length, DIST_I64, err) || dist_sum(r->dist, m->sums, m->sum_length, DIST_F64, err))
+    if (dist_sum(r->dist, m->counts, m->count_length, DIST_I64, err) ||
+        dist_sum(r->dist, m->sums, m->sum_length, DIST_F64, err))
         return -1;
     r->evaluated = true;
     return 0;

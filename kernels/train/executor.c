@@ -12,7 +12,8 @@ static int make_weights(struct executor *x, struct err *err)
 {
     if (weight_layout_make(&x->layout, x->graph, err))
         return -1;
-    size_t weight_bytes = (x->layout.weight_floats + 16) * sizeof(float), state_bytes = (x->layout.state_floats + 16) * sizeof(float);
+    size_t weight_bytes = (x->layout.weight_floats + 16) * sizeof(float),
+           state_bytes = (x->layout.state_floats + 16) * sizeof(float);
     x->weights = x->backend->alloc(x->backend, weight_bytes, err);
     x->states = x->weights ? x->backend->alloc(x->backend, state_bytes, err) : NULL;
     if (!x->states)
@@ -23,7 +24,8 @@ static int make_weights(struct executor *x, struct err *err)
     return 0;
 }
 
-struct executor *executor_create(const struct graph *g, const struct algorithm *a, const struct executor_options *o, struct err *err)
+struct executor *executor_create(const struct graph *g, const struct algorithm *a,
+                                 const struct executor_options *o, struct err *err)
 {
     struct executor *x = xcalloc(1, sizeof(*x));
     x->graph = g;
@@ -181,7 +183,8 @@ double executor_loss(struct executor *x, const int32_t *classes, const float *va
     float *grad = x->training ? out->grad : NULL;
     switch (x->algorithm.loss.type) {
     case LOSS_SOFTMAX_CROSS_ENTROPY:
-        return loss_softmax_cross_entropy(out->data, classes, x->rows, n, x->algorithm.loss.label_smoothing, grad);
+        return loss_softmax_cross_entropy(out->data, classes, x->rows, n, x->algorithm.loss.label_smoothing,
+                                          grad);
     case LOSS_MEAN_SQUARED_ERROR:
         return loss_mean_squared_error(out->data, values, x->rows, n, grad);
     case LOSS_TYPE_COUNT:
@@ -220,7 +223,8 @@ void executor_update(struct executor *x, struct optimizer *o, double rate, doubl
         optimizer_update(o, x->weights, x->gradients, 0, count);
     } else {
 #pragma omp parallel for num_threads((int)threads) schedule(static)
-        for (int64_t t = 0; t < threads; t++) { /* cut at cache lines; each weight's arithmetic is the same whoever does it */
+        for (int64_t t = 0; t < threads;
+             t++) { /* cut at cache lines; each weight's arithmetic is the same whoever does it */
             size_t lines = (count + 15) / 16, from = lines * (size_t)t / (size_t)threads * 16,
                    to = lines * ((size_t)t + 1) / (size_t)threads * 16;
             to = to < count ? to : count;

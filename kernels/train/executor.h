@@ -29,8 +29,8 @@ struct executor_weight {
 struct executor_options {
     const char *backend; /* "cpu", "reference", "cuda" */
     int threads;
-    int64_t rows;        /* most samples of one batch on this rank */
-    uint64_t seed;       /* initial weights and dropout */
+    int64_t rows;  /* most samples of one batch on this rank */
+    uint64_t seed; /* initial weights and dropout */
     bool forward_only;
 };
 
@@ -38,7 +38,8 @@ struct executor;
 
 /* Plan the graph (kept: must outlive the executor) for an algorithm's loss. An operation that the backend lacks, or a loss that
  * does not fit the output, is an err that names the layer. Caller executor_destroy()s. */
-struct executor *executor_create(const struct graph *g, const struct algorithm *a, const struct executor_options *o, struct err *err);
+struct executor *executor_create(const struct graph *g, const struct algorithm *a,
+                                 const struct executor_options *o, struct err *err);
 void executor_destroy(struct executor *x);
 
 const char *executor_backend(const struct executor *x);
@@ -59,9 +60,11 @@ void executor_weights_changed(struct executor *x);
 
 /* A rank's part of a batch. */
 struct executor_batch {
-    const void *const *inputs; /* one pointer for each graph input, (rows, input shape) of its dtype; valid until after backward */
-    int64_t rows;              /* at most options.rows; 0 is allowed and does nothing */
-    int64_t first_sample;      /* of this rank's part within the global batch, and the step: what dropout is keyed with */
+    const void *const *
+        inputs; /* one pointer for each graph input, (rows, input shape) of its dtype; valid until after backward */
+    int64_t rows; /* at most options.rows; 0 is allowed and does nothing */
+    int64_t
+        first_sample; /* of this rank's part within the global batch, and the step: what dropout is keyed with */
     int64_t step;
 };
 

@@ -13,11 +13,11 @@
 
 /* What is known of each node before anything is planned. */
 struct flow {
-    bool active;   /* an output depends on it */
-    bool needs;    /* it or something before it has trainable weights */
-    bool gradient; /* a gradient arrives at its output */
-    bool backward; /* its backward pass runs */
-    bool fused;    /* a relu that the operation before it does */
+    bool active;             /* an output depends on it */
+    bool needs;              /* it or something before it has trainable weights */
+    bool gradient;           /* a gradient arrives at its output */
+    bool backward;           /* its backward pass runs */
+    bool fused;              /* a relu that the operation before it does */
     int consumers, consumer; /* how many active ones, and the last */
 };
 
@@ -77,7 +77,8 @@ static bool fuses_relu(const struct executor *x, const struct flow *flow, int i)
 static int add_value(struct executor *x, const struct op_tensor *t, int producer, int input, bool has_grad)
 {
     x->values = vec_grow(x->values, &x->value_cap, x->value_count + 1, sizeof(*x->values));
-    x->values[x->value_count] = (struct value){.t = *t, .producer = producer, .input = input, .plain = -1, .has_grad = has_grad};
+    x->values[x->value_count] =
+        (struct value){.t = *t, .producer = producer, .input = input, .plain = -1, .has_grad = has_grad};
     return (int)x->value_count++;
 }
 
@@ -122,7 +123,8 @@ static int add_operation(struct executor *x, int node, const struct flow *flow, 
     s->node = node;
     s->in_count = n->input_count;
     s->backward = flow[node].backward && !x->options.forward_only;
-    s->op = (struct op){.node = n, .rows = x->options.rows, .training = !x->options.forward_only, .relu = relu};
+    s->op =
+        (struct op){.node = n, .rows = x->options.rows, .training = !x->options.forward_only, .relu = relu};
     for (int k = 0; k < n->input_count; k++) {
         s->in[k] = in[k];
         s->op.in[k] = x->values[in[k]].t;
@@ -157,7 +159,8 @@ static int add_steps(struct executor *x, struct flow *flow, struct err *err)
     }
     x->output = plain(x, x->node_value[g->outputs[0]]);
     if (x->values[x->output].t.dtype != DTYPE_F32)
-        return err_set(err, ERR_UNSUPPORTED, "layer %s: the output must be float32", g->nodes[g->outputs[0]].name);
+        return err_set(err, ERR_UNSUPPORTED, "layer %s: the output must be float32",
+                       g->nodes[g->outputs[0]].name);
     return 0;
 }
 
@@ -208,7 +211,8 @@ static void request_gradients(struct executor *x, struct memory_request *grads)
 {
     bool *written = xcalloc(x->value_count, sizeof(*written));
     int loss = (int)x->step_count;
-    grads[x->output] = (struct memory_request){.bytes = x->values[x->output].t.bytes, .first = loss, .last = loss};
+    grads[x->output] =
+        (struct memory_request){.bytes = x->values[x->output].t.bytes, .first = loss, .last = loss};
     written[x->output] = true;
     for (int i = (int)x->step_count - 1; i >= 0; i--) {
         struct step *s = &x->steps[i];
@@ -236,7 +240,8 @@ static void request_kept(const struct executor *x, struct memory_request *kept)
         const struct step *s = &x->steps[i];
         if (s->node < 0)
             continue;
-        kept[i] = (struct memory_request){.bytes = s->op.kept_bytes, .first = forward_time((int)i), .last = forward_time((int)i)};
+        kept[i] = (struct memory_request){
+            .bytes = s->op.kept_bytes, .first = forward_time((int)i), .last = forward_time((int)i)};
         if (s->backward)
             reach(&kept[i], backward_time(x, (int)i));
     }
@@ -268,7 +273,8 @@ static void *at(const struct executor *x, const struct memory_request *r)
 static int place_memory(struct executor *x, struct err *err)
 {
     size_t n = x->value_count, total = 2 * n + x->step_count;
-    struct memory_request *all = xcalloc(total ? total : 1, sizeof(*all)), *data = all, *grads = all + n, *kept = all + 2 * n;
+    struct memory_request *all = xcalloc(total ? total : 1, sizeof(*all)), *data = all, *grads = all + n,
+                          *kept = all + 2 * n;
     request_data(x, data);
     if (!x->options.forward_only)
         request_gradients(x, grads);
@@ -288,7 +294,9 @@ static int place_memory(struct executor *x, struct err *err)
         x->steps[i].call.scratch = x->scratch;
     }
     free(all);
-    return x->scratch ? 0 : err_prefix(err, "%zu bytes for the activations of %lld samples", x->arena_bytes, (long long)x->options.rows);
+    return x->scratch ? 0
+                      : err_prefix(err, "%zu bytes for the activations of %lld samples", x->arena_bytes,
+                                   (long long)x->options.rows);
 }
 
 static void fill_calls(struct executor *x)
@@ -330,7 +338,8 @@ int executor_plan(struct executor *x, struct err *err)
 {
     const struct graph *g = x->graph;
     struct flow *flow = xcalloc((size_t)g->node_count, sizeof(*flow));
-    x->steps = xcalloc(2 * (size_t)g->node_count + 1, sizeof(*x->steps)); /* each node, and a conversion of each */
+    x->steps =
+        xcalloc(2 * (size_t)g->node_count + 1, sizeof(*x->steps)); /* each node, and a conversion of each */
     x->node_value = xcalloc((size_t)g->node_count, sizeof(*x->node_value));
     trace_forward(g, flow);
     trace_backward(g, x->backend, flow);

@@ -21,7 +21,7 @@ struct step {
     int node;
     struct op op;
     struct op_call call; /* pointers are filled once; rows, step and the like at each pass */
-    int in[LAYER_MAX_INPUTS], in_count, out; /* values */
+    int in[LAYER_MAX_INPUTS], in_count, out;   /* values */
     bool reads_input, backward, accumulate_in; /* accumulate_in: of a conversion's backward */
     size_t ready;                              /* gradients [0, ready) are final after its backward */
 };

@@ -8,7 +8,8 @@ static void check_input(const struct graph *g, const struct dataset_info *d, str
 {
     char data[96], model[96];
     if (g->input_count != 1) {
-        findings_add(f, FINDING_FAILED, "fit.input", "/inputs", "the model has %d inputs, a dataset gives one", g->input_count);
+        findings_add(f, FINDING_FAILED, "fit.input", "/inputs",
+                     "the model has %d inputs, a dataset gives one", g->input_count);
         return;
     }
     const struct layer_node *in = &g->nodes[0];
@@ -16,25 +17,27 @@ static void check_input(const struct graph *g, const struct dataset_info *d, str
     shape_format(&in->shape, model, sizeof(model));
     if (!shape_equal(&in->shape, &d->feature_shape)) {
         struct finding *it =
-            findings_add(f, FINDING_FAILED, "fit.input", "/inputs/0/shape", "a sample of the dataset is %s, the model's input %s is %s", data,
-                         in->name, model);
+            findings_add(f, FINDING_FAILED, "fit.input", "/inputs/0/shape",
+                         "a sample of the dataset is %s, the model's input %s is %s", data, in->name, model);
         it->expected = xstrdup(data);
         it->actual = xstrdup(model);
         it->hint = xasprintf("set the input's shape to that of the data");
     }
     if (in->dtype != d->feature_dtype && !(in->dtype == DTYPE_F32 && d->feature_dtype == DTYPE_U8)) {
         struct finding *it = findings_add(f, FINDING_FAILED, "fit.input", "/inputs/0/dtype",
-                                          "the dataset holds %s, the model's input %s is %s", dtype_name(d->feature_dtype), in->name,
-                                          dtype_name(in->dtype));
+                                          "the dataset holds %s, the model's input %s is %s",
+                                          dtype_name(d->feature_dtype), in->name, dtype_name(in->dtype));
         it->expected = xstrdup(dtype_name(d->feature_dtype));
         it->actual = xstrdup(dtype_name(in->dtype));
     }
 }
 
-static void check_output(const struct graph *g, const struct algorithm *a, const struct dataset_info *d, struct findings *f)
+static void check_output(const struct graph *g, const struct algorithm *a, const struct dataset_info *d,
+                         struct findings *f)
 {
     if (g->output_count != 1) {
-        findings_add(f, FINDING_FAILED, "fit.output", "/outputs", "the model has %d outputs, a loss takes one", g->output_count);
+        findings_add(f, FINDING_FAILED, "fit.output", "/outputs",
+                     "the model has %d outputs, a loss takes one", g->output_count);
         return;
     }
     const struct layer_node *out = &g->nodes[g->outputs[0]];
@@ -44,9 +47,9 @@ static void check_output(const struct graph *g, const struct algorithm *a, const
         return;
     char shape[96];
     shape_format(&out->shape, shape, sizeof(shape));
-    struct finding *it =
-        findings_add(f, FINDING_FAILED, "fit.output", out->pointer, "the dataset has %" PRId64 " %s, the output %s is %s", want,
-                     classes ? "classes" : "target columns", out->name, shape);
+    struct finding *it = findings_add(f, FINDING_FAILED, "fit.output", out->pointer,
+                                      "the dataset has %" PRId64 " %s, the output %s is %s", want,
+                                      classes ? "classes" : "target columns", out->name, shape);
     it->expected = xasprintf("(%" PRId64 ")", want);
     it->actual = xstrdup(shape);
     it->hint = xasprintf("let the last layer have %" PRId64 " units", want);
@@ -58,25 +61,29 @@ static bool check_target(const struct algorithm *a, const struct dataset_info *d
     enum target_kind want = a->loss.type == LOSS_SOFTMAX_CROSS_ENTROPY ? TARGET_CLASS : TARGET_VALUE;
     if (d->target == want)
         return true;
-    struct finding *it = findings_add(f, FINDING_FAILED, "fit.loss", "/loss/type", "%s expects %s, the dataset has %s",
-                                      loss_name(a->loss.type), targets[want], targets[d->target]);
+    struct finding *it =
+        findings_add(f, FINDING_FAILED, "fit.loss", "/loss/type", "%s expects %s, the dataset has %s",
+                     loss_name(a->loss.type), targets[want], targets[d->target]);
     it->expected = xstrdup(targets[want]);
     it->actual = xstrdup(targets[d->target]);
-    it->hint = xasprintf(d->target == TARGET_CLASS ? "use softmax_cross_entropy" : "use mean_squared_error, or pack the dataset with a class target");
+    it->hint = xasprintf(d->target == TARGET_CLASS
+                             ? "use softmax_cross_entropy"
+                             : "use mean_squared_error, or pack the dataset with a class target");
     return false;
 }
 
-static void check_batch(const struct algorithm *a, const struct dataset_info *d, int ranks, struct findings *f)
+static void check_batch(const struct algorithm *a, const struct dataset_info *d, int ranks,
+                        struct findings *f)
 {
     if (a->batch_size < ranks)
-        findings_add(f, FINDING_FAILED, "fit.batch", "/batch_size", "a batch of %" PRId64 " cannot be divided over %d ranks",
-                     a->batch_size, ranks);
+        findings_add(f, FINDING_FAILED, "fit.batch", "/batch_size",
+                     "a batch of %" PRId64 " cannot be divided over %d ranks", a->batch_size, ranks);
     if (d->samples[SPLIT_TRAIN] < 1)
         findings_add(f, FINDING_FAILED, "fit.data", NULL, "the dataset has no training samples");
 }
 
-int fit_check(const struct graph *g, const struct algorithm *a, const struct dataset_info *d, int ranks, struct findings *of_model,
-              struct findings *of_algorithm)
+int fit_check(const struct graph *g, const struct algorithm *a, const struct dataset_info *d, int ranks,
+              struct findings *of_model, struct findings *of_algorithm)
 {
     check_input(g, d, of_model);
     if (check_target(a, d, of_algorithm))

@@ -9,7 +9,7 @@
 
 /* Add a failed finding for everything that does not fit: fit.input, fit.output, fit.target (pointers into the model file), and to
  * of_algorithm fit.loss, fit.batch (pointers into the algorithm file). 0 when all fits. */
-int fit_check(const struct graph *g, const struct algorithm *a, const struct dataset_info *d, int ranks, struct findings *of_model,
-              struct findings *of_algorithm);
+int fit_check(const struct graph *g, const struct algorithm *a, const struct dataset_info *d, int ranks,
+              struct findings *of_model, struct findings *of_algorithm);
 
 #endif

@@ -29,8 +29,8 @@ static void print_findings(struct source *s)
         const struct finding *it = &s->findings.items[i];
         if (it->status == FINDING_PASSED)
             continue;
-        fprintf(stderr, "%s:%d:%d: %s: %s", s->path, it->line, it->column, it->status == FINDING_FAILED ? "error" : "warning",
-                it->message);
+        fprintf(stderr, "%s:%d:%d: %s: %s", s->path, it->line, it->column,
+                it->status == FINDING_FAILED ? "error" : "warning", it->message);
         if (it->hint)
             fprintf(stderr, " (%s)", it->hint);
         fprintf(stderr, " [%s]\n", it->check);
@@ -42,7 +42,9 @@ static int read_algorithm(struct run *r, struct source *s, struct err *err)
     const struct train_options *o = r->options;
     if (file_read(o->algorithm, ALGORITHM_FILE_MAX, &s->text, err))
         return -1;
-    return algorithm_parse(s->text.data, s->text.len, o->sets, o->set_count, &r->algorithm, &s->findings) ? EXIT_VERIFICATION : 0;
+    return algorithm_parse(s->text.data, s->text.len, o->sets, o->set_count, &r->algorithm, &s->findings)
+               ? EXIT_VERIFICATION
+               : 0;
 }
 
 static int read_model(struct run *r, struct source *s, struct err *err)
@@ -70,7 +72,8 @@ static int load(struct run *r, struct source *model, struct source *algorithm, s
     r->data = dataset_open(r->options->data, false, err);
     if (!r->data)
         return err && err->code == ERR_UNPROCESSABLE ? EXIT_VERIFICATION : -1;
-    return fit_check(r->graph, &r->algorithm, &r->data->info, r->dist->size, &model->findings, &algorithm->findings)
+    return fit_check(r->graph, &r->algorithm, &r->data->info, r->dist->size, &model->findings,
+                     &algorithm->findings)
                ? EXIT_VERIFICATION
                : 0;
 }

@@ -113,12 +113,14 @@ static void say_diverged(struct run *r, const struct loader_batch *b, double los
     int found = first_not_finite(r, b, NULL);
     if (found >= 0)
         report_note(r->report,
-                    "the loss is %g at step %lld: training diverged; the first layer with a value that is not finite is %s. "
+                    "the loss is %g at step %lld: training diverged; the first layer with a value that is "
+                    "not finite is %s. "
                     "Try a smaller learning rate, a warm-up, or gradient_clip_norm",
                     loss, (long long)r->progress.step + 1, r->graph->nodes[found].name);
     else
         report_note(r->report,
-                    "the loss is %g at step %lld: training diverged in the loss itself. Try a smaller learning rate, a warm-up, or "
+                    "the loss is %g at step %lld: training diverged in the loss itself. Try a smaller "
+                    "learning rate, a warm-up, or "
                     "gradient_clip_norm",
                     loss, (long long)r->progress.step + 1);
 }
@@ -129,7 +131,8 @@ static enum step_result step(struct run *r, struct err *err)
 {
     const struct loader_batch *b = loader_next(r->train_loader);
     if (!b || b->index != r->progress.batch) {
-        err_set(err, ERR_INTERNAL, "the loader is not at batch %lld of its epoch", (long long)r->progress.batch);
+        err_set(err, ERR_INTERNAL, "the loader is not at batch %lld of its epoch",
+                (long long)r->progress.batch);
         return STEP_FAILED;
     }
     if (gradients_of(r, b, err))
@@ -159,9 +162,12 @@ static void watch(struct run *r)
     struct progress *p = &r->progress;
     if (!a->early_stopping.on)
         return;
-    bool by_loss = a->early_stopping.by_loss, higher = !by_loss && metric_higher_is_better(a->early_stopping.metric);
-    double v = by_loss ? metrics_loss(&r->eval_metrics) : metrics_value(&r->eval_metrics, a->early_stopping.metric);
-    if (isnan(p->best) || (higher ? v > p->best + a->early_stopping.min_delta : v < p->best - a->early_stopping.min_delta)) {
+    bool by_loss = a->early_stopping.by_loss,
+         higher = !by_loss && metric_higher_is_better(a->early_stopping.metric);
+    double v =
+        by_loss ? metrics_loss(&r->eval_metrics) : metrics_value(&r->eval_metrics, a->early_stopping.metric);
+    if (isnan(p->best) ||
+        (higher ? v > p->best + a->early_stopping.min_delta : v < p->best - a->early_stopping.min_delta)) {
         p->best = v;
         p->bad_epochs = 0;
     } else if (++p->bad_epochs >= a->early_stopping.patience_epochs) {
@@ -226,7 +232,8 @@ static int steps_of_epoch(struct run *r, enum report_outcome *outcome, struct er
         case STEP_DONE:
             break;
         }
-        if (every > 0 && r->progress.step % every == 0 && r->progress.batch < r->per_epoch && run_checkpoint(r, err))
+        if (every > 0 && r->progress.step % every == 0 && r->progress.batch < r->per_epoch &&
+            run_checkpoint(r, err))
             return -1;
     }
     return 0;
@@ -237,7 +244,8 @@ int run_train(struct run *r, enum report_outcome *outcome, struct err *err)
     *outcome = REPORT_FINISHED;
     r->epoch_started = r->window_started = time_monotonic();
     if (r->progress.epoch < r->algorithm.epochs)
-        loader_seek(r->train_loader, r->progress.epoch + r->progress.batch / r->per_epoch, r->progress.batch % r->per_epoch);
+        loader_seek(r->train_loader, r->progress.epoch + r->progress.batch / r->per_epoch,
+                    r->progress.batch % r->per_epoch);
     while (r->progress.epoch < r->algorithm.epochs && !r->progress.stopped) {
         if (steps_of_epoch(r, outcome, err))
             return -1;

@@ -84,7 +84,8 @@ static int train_main(int argc, char **argv)
     int rc = train(&run, &err);
     if (rc < 0)
         rc = fail(&run, &err);
-    if (rc && dist_barrier(run.dist, NULL) == 0) /* what was to be said is said: now any rank may be the first to end */
+    if (rc && dist_barrier(run.dist, NULL) ==
+                  0) /* what was to be said is said: now any rank may be the first to end */
         fflush(NULL);
     run_destroy(&run);
     dist_destroy(run.dist);
@@ -102,7 +103,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"train", train_main}, {"verify", verify_main}, {"layers", layers_main}, {"make-digits", make_digits_main}, {"version", version_main},
+    {"train", train_main},     {"verify", verify_main},
+    {"layers", layers_main},   {"make-digits", make_digits_main},
+    {"version", version_main},
 };
 
 static int help(void)
@@ -122,6 +125,7 @@ int main(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
     if (argv[1][0] == '-')
         return train_main(argc, argv);
-    fprintf(stderr, "trainyard-train: there is no command %s: train, verify, layers, make-digits, version\n", argv[1]);
+    fprintf(stderr, "trainyard-train: there is no command %s: train, verify, layers, make-digits, version\n",
+            argv[1]);
     return 2;
 }

@@ -63,20 +63,23 @@ static size_t take(struct planner *p, size_t bytes)
 
 static int by_first(const void *a, const void *b)
 {
-    const struct memory_request *x = *(struct memory_request *const *)a, *y = *(struct memory_request *const *)b;
+    const struct memory_request *x = *(struct memory_request *const *)a,
+                                *y = *(struct memory_request *const *)b;
     return x->first != y->first ? (x->first > y->first) - (x->first < y->first) : (x > y) - (x < y);
 }
 
 static int by_last(const void *a, const void *b)
 {
-    const struct memory_request *x = *(struct memory_request *const *)a, *y = *(struct memory_request *const *)b;
+    const struct memory_request *x = *(struct memory_request *const *)a,
+                                *y = *(struct memory_request *const *)b;
     return x->last != y->last ? (x->last > y->last) - (x->last < y->last) : (x > y) - (x < y);
 }
 
 size_t memory_plan(struct memory_request *requests, size_t count)
 {
     struct planner p = {0};
-    struct memory_request **starts = xcalloc(count ? count : 1, sizeof(*starts)), **ends = xcalloc(count ? count : 1, sizeof(*ends));
+    struct memory_request **starts = xcalloc(count ? count : 1, sizeof(*starts)),
+                          **ends = xcalloc(count ? count : 1, sizeof(*ends));
     size_t n = 0, ended = 0;
     for (size_t i = 0; i < count; i++) {
         requests[i].offset = 0;

@@ -11,7 +11,8 @@
 #include "kernels/optim/schedule.h"
 #include "kernels/train/executor.h"
 
-double trainer_learning_rate(const struct algorithm *a, int64_t step, int64_t steps_per_epoch, int64_t total_steps)
+double trainer_learning_rate(const struct algorithm *a, int64_t step, int64_t steps_per_epoch,
+                             int64_t total_steps)
 {
     return schedule_rate(a, step, steps_per_epoch, total_steps);
 }
@@ -77,7 +78,8 @@ static int probe_make(struct probe *p, const struct graph *g, const struct algor
     for (int i = 0; i < g->input_count; i++)
         p->inputs[i] = random_input(&g->nodes[i], (uint64_t)i + 100);
     int64_t out = shape_elements(&g->nodes[g->outputs[0]].shape);
-    p->values = xcalloc(PROBE_ROWS * (size_t)out, sizeof(float)); /* zeros: the loss is the mean of the outputs' squares */
+    p->values = xcalloc(PROBE_ROWS * (size_t)out,
+                        sizeof(float)); /* zeros: the loss is the mean of the outputs' squares */
     for (int i = 0; i < PROBE_ROWS; i++)
         p->classes[i] = (int32_t)((i + 1) % out);
     return 0;
@@ -88,7 +90,8 @@ static void fail_at(const struct graph *g, int node, const char *what, struct fi
     struct finding *it;
     if (node >= 0) {
         const struct layer_node *n = &g->nodes[node];
-        it = findings_add(f, FINDING_FAILED, "model.run", n->pointer, "%s: layer %s gives a value that is not finite", what, n->name);
+        it = findings_add(f, FINDING_FAILED, "model.run", n->pointer,
+                          "%s: layer %s gives a value that is not finite", what, n->name);
         it->hint = xstrdup("look at its parameters and those of the layers before it");
     } else {
         it = findings_add(f, FINDING_FAILED, "model.run", NULL, "%s: the loss is not finite", what);
@@ -115,9 +118,11 @@ static void check_gradients(struct probe *p, struct findings *f)
         unreached++;
     }
     if (unreached) {
-        struct finding *it = findings_add(f, FINDING_WARNED, "model.gradients", pointer, "no gradient reaches %zu weight%s: %s%s", unreached,
-                                          unreached == 1 ? "" : "s", buf_str(&names), unreached > 5 ? ", ..." : "");
-        it->hint = xstrdup("connect the layer to the output, or look for an activation before it that is always 0");
+        struct finding *it = findings_add(
+            f, FINDING_WARNED, "model.gradients", pointer, "no gradient reaches %zu weight%s: %s%s",
+            unreached, unreached == 1 ? "" : "s", buf_str(&names), unreached > 5 ? ", ..." : "");
+        it->hint =
+            xstrdup("connect the layer to the output, or look for an activation before it that is always 0");
     } else {
         findings_add(f, FINDING_PASSED, "model.gradients", NULL, "a gradient reaches every weight");
     }
@@ -156,12 +161,14 @@ static void probe_run(struct probe *p, struct findings *f)
         return;
     }
     if (!gradients_finite(p, &node)) {
-        struct finding *it = findings_add(f, FINDING_FAILED, "model.run", p->graph->nodes[node].pointer,
-                                          "backward pass: the gradient of layer %s is not finite", p->graph->nodes[node].name);
+        struct finding *it =
+            findings_add(f, FINDING_FAILED, "model.run", p->graph->nodes[node].pointer,
+                         "backward pass: the gradient of layer %s is not finite", p->graph->nodes[node].name);
         it->expected = xstrdup("finite gradients");
         return;
     }
-    findings_add(f, FINDING_PASSED, "model.run", NULL, "one forward and one backward pass on %d random samples, loss %.4g", PROBE_ROWS,
+    findings_add(f, FINDING_PASSED, "model.run", NULL,
+                 "one forward and one backward pass on %d random samples, loss %.4g", PROBE_ROWS,
                  loss / PROBE_ROWS);
     check_gradients(p, f);
 }
@@ -286,18 +293,21 @@ void trainer_probe_algorithm(const struct algorithm *a, struct findings *f)
     struct finding *it;
     if (bad >= 0) {
         it = findings_add(f, FINDING_FAILED, "algorithm.run", "/optimizer/learning_rate",
-                          "on a small built-in problem the loss is not finite after step %lld", (long long)bad);
+                          "on a small built-in problem the loss is not finite after step %lld",
+                          (long long)bad);
         it->hint = xstrdup("try a smaller learning rate, a warm-up, or gradient_clip_norm");
         return;
     }
-    findings_add(f, FINDING_PASSED, "algorithm.run", NULL, "%lld steps of %s on a small built-in problem", (long long)steps,
-                 optimizer_name(a->optimizer.type));
+    findings_add(f, FINDING_PASSED, "algorithm.run", NULL, "%lld steps of %s on a small built-in problem",
+                 (long long)steps, optimizer_name(a->optimizer.type));
     if (last < first) {
-        it = findings_add(f, FINDING_PASSED, "algorithm.converges", NULL, "the loss fell from %.4g to %.4g", first, last);
+        it = findings_add(f, FINDING_PASSED, "algorithm.converges", NULL, "the loss fell from %.4g to %.4g",
+                          first, last);
     } else {
-        it = findings_add(f, FINDING_WARNED, "algorithm.converges", "/optimizer/learning_rate",
-                          "on a small built-in problem the loss did not fall: %.4g before, %.4g after %lld steps", first, last,
-                          (long long)steps);
+        it = findings_add(
+            f, FINDING_WARNED, "algorithm.converges", "/optimizer/learning_rate",
+            "on a small built-in problem the loss did not fall: %.4g before, %.4g after %lld steps", first,
+            last, (long long)steps);
         it->hint = xstrdup("the learning rate is probably too large");
     }
     it->expected = xasprintf("below %.4g", first);

@@ -44,7 +44,8 @@ void report_values_metrics(struct report_values *v, const struct algorithm *a, c
             report_values_add(v, metric_name(a->metrics[i]), metrics_value(m, a->metrics[i]));
 }
 
-struct report *report_open(const struct report_run *run, const char *metrics_path, bool progress, struct err *err)
+struct report *report_open(const struct report_run *run, const char *metrics_path, bool progress,
+                           struct err *err)
 {
     int fd = -1;
     if (metrics_path) {
@@ -172,14 +173,16 @@ static void format_values(const struct report_values *v, char *out, size_t n)
 static void show_progress(struct report *r, int64_t step, const struct report_values *v)
 {
     char text[256], left[32];
-    double spent = time_monotonic() - r->started, done = (double)step / (double)(r->run.steps > 0 ? r->run.steps : 1);
+    double spent = time_monotonic() - r->started,
+           done = (double)step / (double)(r->run.steps > 0 ? r->run.steps : 1);
     int filled = (int)(done * 20);
     if (!r->progress)
         return;
     format_values(v, text, sizeof(text));
     units_format_duration(done > 0 ? spent / done - spent : 0, left, sizeof(left));
-    fprintf(stderr, "\r\033[K[%.*s%.*s] %3.0f%%  step %" PRId64 "/%" PRId64 "  %s  %s left", filled, "####################",
-            20 - filled, "....................", done * 100, step, r->run.steps, text, left);
+    fprintf(stderr, "\r\033[K[%.*s%.*s] %3.0f%%  step %" PRId64 "/%" PRId64 "  %s  %s left", filled,
+            "####################", 20 - filled, "....................", done * 100, step, r->run.steps, text,
+            left);
     fflush(stderr);
     r->line_open = true;
 }
@@ -200,10 +203,11 @@ void report_start(struct report *r)
     buf_puts(&r->line, ",\"backend\":");
     buf_json_str(&r->line, run->backend);
     finish(r);
-    say(r, "training %s (%" PRId64 " parameters) with %s: %" PRId64 " samples, %" PRId64 " epochs, %" PRId64
-           " steps, %d rank%s, %s",
-        run->model_name, run->parameters, run->algorithm->name, run->data->samples[SPLIT_TRAIN], run->epochs, run->steps,
-        run->ranks, run->ranks == 1 ? "" : "s", run->backend);
+    say(r,
+        "training %s (%" PRId64 " parameters) with %s: %" PRId64 " samples, %" PRId64 " epochs, %" PRId64
+        " steps, %d rank%s, %s",
+        run->model_name, run->parameters, run->algorithm->name, run->data->samples[SPLIT_TRAIN], run->epochs,
+        run->steps, run->ranks, run->ranks == 1 ? "" : "s", run->backend);
 }
 
 void report_resume(struct report *r, int64_t step)
@@ -216,7 +220,8 @@ void report_resume(struct report *r, int64_t step)
     say(r, "resumed at step %" PRId64, step);
 }
 
-static void values_event(struct report *r, const char *kind, int64_t step, int64_t epoch, const struct report_values *v)
+static void values_event(struct report *r, const char *kind, int64_t step, int64_t epoch,
+                         const struct report_values *v)
 {
     begin(r, kind);
     add_int(r, "step", step);
@@ -254,10 +259,11 @@ void report_epoch_done(struct report *r, const struct report_epoch *row)
         at = (size_t)snprintf(eval, sizeof(eval), "  eval loss %.4f", row->eval_loss);
         for (int i = 0; i < a->metric_count && at < sizeof(eval); i++)
             if (!isnan(row->eval_metrics[i]))
-                at += (size_t)snprintf(eval + at, sizeof(eval) - at, "  %s %.4f", metric_name(a->metrics[i]), row->eval_metrics[i]);
+                at += (size_t)snprintf(eval + at, sizeof(eval) - at, "  %s %.4f", metric_name(a->metrics[i]),
+                                       row->eval_metrics[i]);
     }
-    say(r, "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "  loss %.4f%s  %s", row->epoch, r->run.epochs, row->step, row->train_loss,
-        eval, duration);
+    say(r, "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "  loss %.4f%s  %s", row->epoch, r->run.epochs,
+        row->step, row->train_loss, eval, duration);
 }
 
 void report_checkpoint(struct report *r, int64_t step, int64_t epoch, const char *file)
@@ -327,12 +333,14 @@ static void write_pass(struct buf *b, const struct algorithm *a, double loss, co
     buf_putc(b, '}');
 }
 
-static void write_rows(struct buf *b, const struct algorithm *a, const struct report_epoch *rows, int64_t count)
+static void write_rows(struct buf *b, const struct algorithm *a, const struct report_epoch *rows,
+                       int64_t count)
 {
     buf_puts(b, ",\n \"epochs\":[");
     for (int64_t i = 0; i < count; i++) {
         const struct report_epoch *e = &rows[i];
-        buf_printf(b, "%s\n  {\"epoch\":%" PRId64 ",\"step\":%" PRId64 ",\"train\":", i ? "," : "", e->epoch, e->step);
+        buf_printf(b, "%s\n  {\"epoch\":%" PRId64 ",\"step\":%" PRId64 ",\"train\":", i ? "," : "", e->epoch,
+                   e->step);
         write_pass(b, a, e->train_loss, e->train_metrics);
         if (!isnan(e->eval_loss)) {
             buf_puts(b, ",\"eval\":");
@@ -371,9 +379,10 @@ static void write_string(struct buf *b, const char *name, const char *value)
     buf_json_str(b, value);
 }
 
-int report_write(const struct report *r, const char *path, int64_t step, int64_t epoch, const struct report_values *v,
-                 const struct report_epoch *rows, int64_t row_count, const struct metrics *confusion, double seconds,
-                 enum report_outcome outcome, struct err *err)
+int report_write(const struct report *r, const char *path, int64_t step, int64_t epoch,
+                 const struct report_values *v, const struct report_epoch *rows, int64_t row_count,
+                 const struct metrics *confusion, double seconds, enum report_outcome outcome,
+                 struct err *err)
 {
     struct buf b = {0};
     if (!r)
@@ -387,12 +396,14 @@ int report_write(const struct report *r, const char *path, int64_t step, int64_t
     write_string(&b, "dataset_digest", run->data->digest);
     write_string(&b, "backend", run->backend);
     write_string(&b, "collectives", run->collectives);
-    buf_printf(&b, ",\n \"ranks\":%d,\"threads\":%d,\"seed\":%" PRIu64 ",\"batch_size\":%" PRId64, run->ranks, run->threads,
-               run->algorithm->seed, run->algorithm->batch_size);
-    buf_printf(&b, ",\n \"samples\":%" PRId64 ",\"test_samples\":%" PRId64 ",\"parameters\":%" PRId64, run->data->samples[SPLIT_TRAIN],
-               run->data->samples[SPLIT_TEST], run->parameters);
-    buf_printf(&b, ",\n \"step\":%" PRId64 ",\"steps\":%" PRId64 ",\"epoch\":%" PRId64 ",\"seconds\":%.3f,\n \"values\":", step,
-               run->steps, epoch, seconds);
+    buf_printf(&b, ",\n \"ranks\":%d,\"threads\":%d,\"seed\":%" PRIu64 ",\"batch_size\":%" PRId64, run->ranks,
+               run->threads, run->algorithm->seed, run->algorithm->batch_size);
+    buf_printf(&b, ",\n \"samples\":%" PRId64 ",\"test_samples\":%" PRId64 ",\"parameters\":%" PRId64,
+               run->data->samples[SPLIT_TRAIN], run->data->samples[SPLIT_TEST], run->parameters);
+    buf_printf(&b,
+               ",\n \"step\":%" PRId64 ",\"steps\":%" PRId64 ",\"epoch\":%" PRId64
+               ",\"seconds\":%.3f,\n \"values\":",
+               step, run->steps, epoch, seconds);
     write_values(&b, v);
     write_rows(&b, run->algorithm, rows, row_count);
     if (confusion && confusion->with_confusion && metrics_samples(confusion) > 0)

@@ -51,7 +51,8 @@ enum report_outcome { REPORT_FINISHED, REPORT_EARLY, REPORT_INTERRUPTED, REPORT_
 struct report;
 
 /* metrics_path may be NULL; the file is appended to. progress: renew a line on standard error. */
-struct report *report_open(const struct report_run *run, const char *metrics_path, bool progress, struct err *err);
+struct report *report_open(const struct report_run *run, const char *metrics_path, bool progress,
+                           struct err *err);
 void report_close(struct report *r);
 
 void report_start(struct report *r);
@@ -70,8 +71,9 @@ void report_end(struct report *r, int64_t step, int64_t epoch, const struct repo
 bool report_wants(struct report *r, int64_t step);
 
 /* Write report.json. confusion may be NULL; rows are those of the whole run, resumed parts too. */
-int report_write(const struct report *r, const char *path, int64_t step, int64_t epoch, const struct report_values *v,
-                 const struct report_epoch *rows, int64_t row_count, const struct metrics *confusion, double seconds,
-                 enum report_outcome outcome, struct err *err);
+int report_write(const struct report *r, const char *path, int64_t step, int64_t epoch,
+                 const struct report_values *v, const struct report_epoch *rows, int64_t row_count,
+                 const struct metrics *confusion, double seconds, enum report_outcome outcome,
+                 struct err *err);
 
 #endif

@@ -39,7 +39,8 @@ static int write_weights(struct run *r, struct err *err)
 {
     size_t n, count;
     const struct executor_weight *list = executor_weight_list(r->executor, &n);
-    const float *weights = executor_weights(r->executor, &count), *states = executor_states(r->executor, &count);
+    const float *weights = executor_weights(r->executor, &count),
+                *states = executor_states(r->executor, &count);
     struct tensor_entry *entries = xcalloc(n ? n : 1, sizeof(*entries));
     for (size_t i = 0; i < n; i++) { /* the list runs from the last layer to the first */
         const struct executor_weight *w = &list[n - 1 - i];
@@ -52,8 +53,12 @@ static int write_weights(struct run *r, struct err *err)
     char step[32], epoch[32];
     snprintf(step, sizeof(step), "%lld", (long long)r->progress.step);
     snprintf(epoch, sizeof(epoch), "%lld", (long long)r->progress.epoch);
-    const struct tensor_metadata metadata[] = {{"format", "trainyard"},       {"trainer", TRAINYARD_VERSION}, {"model", r->model->name},
-                                               {"algorithm", r->algorithm.name}, {"step", step},              {"epoch", epoch}};
+    const struct tensor_metadata metadata[] = {{"format", "trainyard"},
+                                               {"trainer", TRAINYARD_VERSION},
+                                               {"model", r->model->name},
+                                               {"algorithm", r->algorithm.name},
+                                               {"step", step},
+                                               {"epoch", epoch}};
     char *path = path_join(r->options->out, "weights.safetensors");
     int rc = safetensors_write(path, entries, n, metadata, ARRAY_LEN(metadata), err);
     free(path);
@@ -87,7 +92,8 @@ static int write_all(struct run *r, enum report_outcome outcome, struct err *err
         return -1;
     char *path = path_join(r->options->out, "report.json");
     int rc = report_write(r->report, path, r->progress.step, r->progress.epoch, &v, r->rows, r->progress.rows,
-                          r->evaluated && outcome != REPORT_DIVERGED ? &r->eval_metrics : NULL, seconds, outcome, err);
+                          r->evaluated && outcome != REPORT_DIVERGED ? &r->eval_metrics : NULL, seconds,
+                          outcome, err);
     free(path);
     if (!rc)
         report_end(r->report, r->progress.step, r->progress.epoch, &v, seconds, outcome);
@@ -98,10 +104,13 @@ int run_finish(struct run *r, enum report_outcome outcome, struct err *err)
 {
     struct err local = {0};
     /* A finished run that was resumed at its end has no confusion matrix yet; an interrupted one needs none. */
-    if (r->test_loader && !r->evaluated && (outcome == REPORT_FINISHED || outcome == REPORT_EARLY) && run_evaluate(r, err))
+    if (r->test_loader && !r->evaluated && (outcome == REPORT_FINISHED || outcome == REPORT_EARLY) &&
+        run_evaluate(r, err))
         return -1;
     int64_t failed = r->dist->rank == 0 && write_all(r, outcome, &local) ? 1 : 0;
-    if (dist_sum(r->dist, &failed, 1, DIST_I64, err)) /* no rank ends, and makes mpirun end the others, before this is done */
+    if (dist_sum(r->dist, &failed, 1, DIST_I64,
+                 err)) /* no rank ends, and makes mpirun end the others, before this is done */
         return -1;
-    return failed ? err_set(err, ERR_IO, "%s", local.code ? local.text : "rank 0 could not write the results") : 0;
+    return failed ? err_set(err, ERR_IO, "%s", local.code ? local.text : "rank 0 could not write the results")
+                  : 0;
 }

@@ -27,7 +27,8 @@ static int default_threads(const struct run *r, int64_t rows)
 static int plan_executor(struct run *r, struct err *err)
 {
     const struct train_options *o = r->options;
-    int64_t rows = loader_capacity(r->train_loader), test_rows = r->test_loader ? loader_capacity(r->test_loader) : 0;
+    int64_t rows = loader_capacity(r->train_loader),
+            test_rows = r->test_loader ? loader_capacity(r->test_loader) : 0;
     struct executor_options eo = {.backend = o->backend,
                                   .threads = o->threads ? o->threads : default_threads(r, rows),
                                   .rows = rows > test_rows ? rows : test_rows,
@@ -46,7 +47,8 @@ static int plan_executor(struct run *r, struct err *err)
 static void plan_metrics(struct run *r)
 {
     const struct dataset_info *d = &r->data->info;
-    int classes = d->target == TARGET_CLASS ? d->classes : 0, width = d->target == TARGET_VALUE ? d->target_width : 0;
+    int classes = d->target == TARGET_CLASS ? d->classes : 0,
+        width = d->target == TARGET_VALUE ? d->target_width : 0;
     struct metrics *all[] = {&r->step_metrics, &r->epoch_metrics, &r->window_metrics, &r->eval_metrics};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         metrics_init(all[i], classes, width, all[i] == &r->eval_metrics);
@@ -159,7 +161,8 @@ int run_plan(struct run *r, struct err *err)
     if (dist_sum(r->dist, &failed, 1, DIST_I64, err))
         return -1;
     if (failed)
-        return err_set(err, local.code ? local.code : ERR_IO, "%s", local.code ? local.text : "another rank could not start");
+        return err_set(err, local.code ? local.code : ERR_IO, "%s",
+                       local.code ? local.text : "another rank could not start");
     r->gradients = dist_buffer(r->dist, r->weight_count + r->tail_count, err);
     if (!r->gradients)
         return -1;

@@ -29,8 +29,8 @@ enum { EXIT_VERIFICATION = 3, EXIT_DIVERGED = 4, EXIT_INTERRUPTED = 75 };
 struct progress {
     int64_t step, epoch, batch; /* optimizer steps done; epochs done; batches of this epoch done */
     int64_t optimizer_step, rows;
-    int64_t bad_epochs; /* since the best evaluation */
-    int64_t stopped;    /* early stopping has decided */
+    int64_t bad_epochs;   /* since the best evaluation */
+    int64_t stopped;      /* early stopping has decided */
     double best, seconds; /* seconds of training before this process */
     double epoch_seconds; /* of this epoch, before this process */
     /* what must be equal for a run to go on */
@@ -51,7 +51,7 @@ struct run {
     struct optimizer *optimizer;
     struct loader *train_loader, *test_loader;
     struct report *report; /* rank 0 */
-    float *gradients; /* the weights' gradients, then the tail: what else is summed in a step */
+    float *gradients;      /* the weights' gradients, then the tail: what else is summed in a step */
     size_t weight_count, tail_count;
     struct metrics step_metrics, epoch_metrics, window_metrics, eval_metrics;
     int64_t per_epoch, steps; /* batches of an epoch, of the whole run */
@@ -91,7 +91,8 @@ int run_evaluate(struct run *r, struct err *err);
 /* This rank's part of a batch for the executor; b must outlive it. */
 struct executor_batch run_batch(const struct run *r, const struct loader_batch *b);
 /* Forward and loss of a batch, added to m. */
-int run_forward(struct run *r, const struct loader_batch *b, bool training, struct metrics *m, struct err *err);
+int run_forward(struct run *r, const struct loader_batch *b, bool training, struct metrics *m,
+                struct err *err);
 
 /* Numbers that a step sums beside the gradients, for accumulators like m. */
 size_t run_tail_count(const struct metrics *m);

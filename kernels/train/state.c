@@ -26,8 +26,10 @@ static size_t list_parts(struct run *r, struct checkpoint_part *parts)
         snprintf(parts[n].name, sizeof(parts[n].name), "optimizer.%s", r->optimizer->state_name[i]);
         n++;
     }
-    parts[n++] = (struct checkpoint_part){"epoch.counts", r->epoch_metrics.counts, r->epoch_metrics.count_length * sizeof(int64_t)};
-    parts[n++] = (struct checkpoint_part){"epoch.sums", r->epoch_metrics.sums, r->epoch_metrics.sum_length * sizeof(double)};
+    parts[n++] = (struct checkpoint_part){"epoch.counts", r->epoch_metrics.counts,
+                                          r->epoch_metrics.count_length * sizeof(int64_t)};
+    parts[n++] = (struct checkpoint_part){"epoch.sums", r->epoch_metrics.sums,
+                                          r->epoch_metrics.sum_length * sizeof(double)};
     return n;
 }
 
@@ -48,9 +50,11 @@ int run_checkpoint(struct run *r, struct err *err)
         p.epoch_seconds += now - r->epoch_started;
         parts[n++] = (struct checkpoint_part){"progress", &p, sizeof(p)};
         parts[n++] = (struct checkpoint_part){"rows", r->rows, (size_t)p.rows * sizeof(*r->rows)};
-        failed = checkpoint_write(r->checkpoint_dir, p.step, parts, n, r->algorithm.checkpoint.keep, file, &local) != 0;
+        failed = checkpoint_write(r->checkpoint_dir, p.step, parts, n, r->algorithm.checkpoint.keep, file,
+                                  &local) != 0;
     }
-    if (dist_sum(r->dist, &failed, 1, DIST_I64, err)) /* nobody goes on, or ends, before the file is durable */
+    if (dist_sum(r->dist, &failed, 1, DIST_I64,
+                 err)) /* nobody goes on, or ends, before the file is durable */
         return -1;
     if (failed)
         return err_set(err, ERR_IO, "%s", local.code ? local.text : "rank 0 could not write the checkpoint");
@@ -65,19 +69,27 @@ static int check_same(const struct run *r, const struct progress *p, struct err 
 {
     const struct progress *own = &r->progress;
     if (memcmp(p->layout_digest, own->layout_digest, 64) != 0)
-        return err_set(err, ERR_CONFLICT, "the checkpoint is of another model or optimizer: weights, shapes or optimizer differ");
+        return err_set(
+            err, ERR_CONFLICT,
+            "the checkpoint is of another model or optimizer: weights, shapes or optimizer differ");
     if (memcmp(p->data_digest, own->data_digest, 64) != 0)
-        return err_set(err, ERR_CONFLICT, "the checkpoint was trained on another dataset (%.12s..., this is %.12s...)", p->data_digest,
-                       own->data_digest);
+        return err_set(err, ERR_CONFLICT,
+                       "the checkpoint was trained on another dataset (%.12s..., this is %.12s...)",
+                       p->data_digest, own->data_digest);
     if (p->batch_size != own->batch_size || p->seed != own->seed)
-        return err_set(err, ERR_CONFLICT, "the checkpoint was trained with batch_size %lld and seed %llu, this run has %lld and %llu",
-                       (long long)p->batch_size, (unsigned long long)p->seed, (long long)own->batch_size,
-                       (unsigned long long)own->seed);
-    if (p->step < 0 || p->epoch < 0 || p->batch < 0 || p->batch > r->per_epoch || p->rows < 0 || p->rows != p->epoch)
-        return err_set(err, ERR_UNPROCESSABLE, "the checkpoint's position (step %lld, epoch %lld, batch %lld) is not possible",
+        return err_set(
+            err, ERR_CONFLICT,
+            "the checkpoint was trained with batch_size %lld and seed %llu, this run has %lld and %llu",
+            (long long)p->batch_size, (unsigned long long)p->seed, (long long)own->batch_size,
+            (unsigned long long)own->seed);
+    if (p->step < 0 || p->epoch < 0 || p->batch < 0 || p->batch > r->per_epoch || p->rows < 0 ||
+        p->rows != p->epoch)
+        return err_set(err, ERR_UNPROCESSABLE,
+                       "the checkpoint's position (step %lld, epoch %lld, batch %lld) is not possible",
                        (long long)p->step, (long long)p->epoch, (long long)p->batch);
     if (p->epoch > r->algorithm.epochs)
-        return err_set(err, ERR_CONFLICT, "the checkpoint has %lld epochs behind it, more than the %lld of the algorithm",
+        return err_set(err, ERR_CONFLICT,
+                       "the checkpoint has %lld epochs behind it, more than the %lld of the algorithm",
                        (long long)p->epoch, (long long)r->algorithm.epochs);
     return 0;
 }
@@ -100,7 +112,8 @@ static int take_over(struct run *r, const struct checkpoint *c, struct err *err)
     for (size_t i = 0; i < n; i++)
         if (!(from[i] = checkpoint_find(c, parts[i].name, parts[i].bytes, err)))
             return -1;
-    for (size_t i = 0; i < n; i++) /* all is there: now nothing can fail half-way. The parts listed are our own arrays */
+    for (size_t i = 0; i < n;
+         i++) /* all is there: now nothing can fail half-way. The parts listed are our own arrays */
         if (parts[i].bytes)
             memcpy((void *)(uintptr_t)parts[i].data, from[i]->data, parts[i].bytes);
     if (rows->bytes)
@@ -143,7 +156,8 @@ int run_resume(struct run *r, struct err *err)
     }
     int rc = dist_broadcast(r->dist, head, sizeof(head), 0, err);
     if (!rc && head[0])
-        rc = err_set(err, local.code ? local.code : ERR_IO, "%s", local.code ? local.text : "rank 0 could not read the checkpoint");
+        rc = err_set(err, local.code ? local.code : ERR_IO, "%s",
+                     local.code ? local.text : "rank 0 could not read the checkpoint");
     if (rc || head[1] == 0) {
         buf_free(&file);
         return rc;

@@ -17,8 +17,11 @@ static int place(struct weight_layout *l, const struct graph *g, int node, int i
     size_t *end = d->trainable ? &l->weight_floats : &l->state_floats;
     if (elements < 0 || (size_t)elements > MOST_FLOATS || *end > MOST_FLOATS)
         return err_set(err, ERR_TOO_LARGE, "%s.%s is too large to hold", n->name, d->name);
-    l->list[l->count++] = (struct executor_weight){
-        .name = xasprintf("%s.%s", n->name, d->name), .def = d, .node = node, .first = *end, .count = (size_t)elements};
+    l->list[l->count++] = (struct executor_weight){.name = xasprintf("%s.%s", n->name, d->name),
+                                                   .def = d,
+                                                   .node = node,
+                                                   .first = *end,
+                                                   .count = (size_t)elements};
     *end = (*end + (size_t)elements + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
     return 0;
 }

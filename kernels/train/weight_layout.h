@@ -8,8 +8,9 @@
 struct weight_layout {
     struct executor_weight *list; /* in the order of the backward pass: the last node first */
     size_t count;
-    int64_t *of_node;               /* (node_count): index in list of a node's first weight; its others follow */
-    size_t weight_floats, state_floats; /* each weight begins at a multiple of 16 floats; what is between is 0 and stays 0 */
+    int64_t *of_node; /* (node_count): index in list of a node's first weight; its others follow */
+    size_t weight_floats,
+        state_floats; /* each weight begins at a multiple of 16 floats; what is between is 0 and stays 0 */
 };
 
 /* -1 with err when the sizes are beyond any memory. weight_layout_free() in any case. */

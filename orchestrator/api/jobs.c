@@ -168,7 +168,9 @@ static void cancel(struct call *c, struct job *j)
     struct err err = {0};
     if (jobs_move(c->orch->jobs, j, JOB_EV_CANCEL, &change, on_acted, c, &err) < 0)
         call_reply_err(c, &err);
-    else if (job_state_is_active(j->state)) /* the agents may begin at once: the reply waits for the commit, the end need not */
+    else if (
+        job_state_is_active(
+            j->state)) /* the agents may begin at once: the reply waits for the commit, the end need not */
         dispatch_stop(dispatch, j, 10);
 }
 

@@ -18,7 +18,8 @@ static double cross_entropy(const float *x, const int32_t *classes, double smoot
         for (int i = 0; i < N; i++)
             sum += exp((double)x[r * N + i]);
         for (int i = 0; i < N && classes[r] >= 0; i++)
-            loss -= ((i == classes[r]) * (1 - smoothing) + smoothing / N) * log(exp((double)x[r * N + i]) / sum);
+            loss -=
+                ((i == classes[r]) * (1 - smoothing) + smoothing / N) * log(exp((double)x[r * N + i]) / sum);
     }
     return loss;
 }

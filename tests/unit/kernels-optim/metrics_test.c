@@ -8,7 +8,8 @@
 
 static void accuracy_and_confusion_count_samples(void **state)
 {
-    const float scores[] = {3, 1, 2, /* 0 */ 0, 5, 1, /* 1 */ 1, 1, 0, /* 0, the first of equals */ 0, 0, 9 /* 2 */, 7, 7, 7};
+    const float scores[] = {3, 1,         2, /* 0 */ 0, 5, 1, /* 1 */ 1, 1, 0, /* 0, the first of equals */ 0,
+                            0, 9 /* 2 */, 7, 7,         7};
     const int32_t classes[] = {0, 1, 1, 0, -1};
     struct metrics m;
     (void)state;

@@ -1,4 +1,5 @@
-/* Optimizer updates against the published algorithms, written out once more in float64 from the papers' pseudocode. */
+/* Optimizer updates against the published algorithms, written out once more in float64 from the papers'
+ * pseudocode. */
 #include "kernels/optim/optimizer.h"
 
 #include <math.h>
@@ -23,7 +24,8 @@ static double gradient(double w, size_t i, int step)
 }
 
 /* torch.optim.SGD: g += wd w; b = mu b + g (first: g); g = nesterov ? g + mu b : b; w -= lr g */
-static void sgd_reference(struct reference *r, const struct algorithm *a, size_t i, double g, double wd, int step)
+static void sgd_reference(struct reference *r, const struct algorithm *a, size_t i, double g, double wd,
+                          int step)
 {
     double mu = a->optimizer.momentum;
     g += wd * r->w[i];
@@ -35,7 +37,8 @@ static void sgd_reference(struct reference *r, const struct algorithm *a, size_t
 }
 
 /* Kingma & Ba, algorithm 1; Loshchilov & Hutter, algorithm 2 (eta = 1, as torch: decay times the rate). */
-static void adam_reference(struct reference *r, const struct algorithm *a, size_t i, double g, double wd, int step)
+static void adam_reference(struct reference *r, const struct algorithm *a, size_t i, double g, double wd,
+                           int step)
 {
     double b1 = a->optimizer.beta1, b2 = a->optimizer.beta2, lr = a->optimizer.learning_rate;
     if (a->optimizer.type == OPTIMIZER_ADAM)
@@ -51,7 +54,8 @@ static void adam_reference(struct reference *r, const struct algorithm *a, size_
 static void compare(const struct algorithm *a)
 {
     static struct reference r;
-    const struct optimizer_range ranges[] = {{0, 100, true}, {100, 1, false}, {101, 636, true}, {737, N - 737, false}};
+    const struct optimizer_range ranges[] = {
+        {0, 100, true}, {100, 1, false}, {101, 636, true}, {737, N - 737, false}};
     struct optimizer *o = optimizer_create(a, N, ranges, 4);
     float *w = malloc(N * sizeof(float)), *g = malloc(N * sizeof(float));
     assert_true(w && g);

@@ -1,4 +1,5 @@
-/* Checkpoints: what is read is what was written, whole, or it is refused; and a kill at any instant does no harm. */
+/* Checkpoints: what is read is what was written, whole, or it is refused; and a kill at any instant does no
+ * harm. */
 #include "kernels/train/checkpoint.h"
 
 #include <setjmp.h>
@@ -35,7 +36,8 @@ static int write_step(const char *dir, int64_t step, int64_t keep, char name[64]
     float *w = xmalloc(N * sizeof(float));
     for (size_t i = 0; i < N; i++)
         w[i] = (float)step * 0.5f + (float)i;
-    struct checkpoint_part parts[] = {{"weights", w, N * sizeof(float)}, {"step", &step, sizeof(step)}, {"nothing", NULL, 0}};
+    struct checkpoint_part parts[] = {
+        {"weights", w, N * sizeof(float)}, {"step", &step, sizeof(step)}, {"nothing", NULL, 0}};
     int rc = checkpoint_write(dir, step, parts, 3, keep, name, err);
     free(w);
     return rc;
@@ -136,7 +138,8 @@ static void a_damaged_file_is_refused_and_the_one_before_found(void **state)
     drop_dir(dir);
 }
 
-/* A writer is killed at random instants; whatever is there afterwards, the newest opens and holds what its step says. */
+/* A writer is killed at random instants; whatever is there afterwards, the newest opens and holds what its
+ * step says. */
 static void kill_at_any_instant_leaves_a_whole_newest(void **state)
 {
     struct err err = {0};

@@ -1,16 +1,17 @@
-/* The collectives over MPI; ctest runs it with mpirun on three ranks. A rank that finds something wrong aborts the run. */
+/* The collectives over MPI; ctest runs it with mpirun on three ranks. A rank that finds something wrong
+ * aborts the run. */
 #include "kernels/train/distributed.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MUST(x)                                                                                                                  \
-    do {                                                                                                                         \
-        if (!(x)) {                                                                                                              \
-            fprintf(stderr, "%s:%d: rank %d: %s: %s\n", __FILE__, __LINE__, d->rank, #x, err.text);                              \
-            dist_abort(d, 1);                                                                                                    \
-        }                                                                                                                        \
+#define MUST(x)                                                                                              \
+    do {                                                                                                     \
+        if (!(x)) {                                                                                          \
+            fprintf(stderr, "%s:%d: rank %d: %s: %s\n", __FILE__, __LINE__, d->rank, #x, err.text);          \
+            dist_abort(d, 1);                                                                                \
+        }                                                                                                    \
     } while (0)
 
 /* Small whole numbers: their sums are exact in any order. */

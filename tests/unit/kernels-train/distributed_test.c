@@ -12,12 +12,12 @@
 #include <cmocka.h>
 #include "base/ids.h"
 
-#define MUST(x)                                                                                                                  \
-    do {                                                                                                                         \
-        if (!(x)) {                                                                                                              \
-            fprintf(stderr, "%s:%d: rank %d: %s\n", __FILE__, __LINE__, d ? d->rank : -1, #x);                                   \
-            _exit(99);                                                                                                           \
-        }                                                                                                                        \
+#define MUST(x)                                                                                              \
+    do {                                                                                                     \
+        if (!(x)) {                                                                                          \
+            fprintf(stderr, "%s:%d: rank %d: %s\n", __FILE__, __LINE__, d ? d->rank : -1, #x);               \
+            _exit(99);                                                                                       \
+        }                                                                                                    \
     } while (0)
 
 typedef void body_f(struct dist *d);

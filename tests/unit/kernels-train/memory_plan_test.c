@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-/* Random lifetimes: nothing that lives at once overlaps, and the arena is not larger than no sharing at all. */
+/* Random lifetimes: nothing that lives at once overlaps, and the arena is not larger than no sharing at all.
+ */
 static void what_lives_at_once_does_not_overlap(void **state)
 {
     enum { N = 200 };
@@ -17,7 +18,9 @@ static void what_lives_at_once_does_not_overlap(void **state)
         size_t sum = 0;
         for (int i = 0; i < N; i++) {
             int first = rand() % 100;
-            r[i] = (struct memory_request){.bytes = (size_t)(rand() % 10 ? rand() % 5000 : 0), .first = first, .last = first + rand() % 30};
+            r[i] = (struct memory_request){.bytes = (size_t)(rand() % 10 ? rand() % 5000 : 0),
+                                           .first = first,
+                                           .last = first + rand() % 30};
             sum += (r[i].bytes + 63) / 64 * 64;
         }
         size_t arena = memory_plan(r, N);
@@ -27,7 +30,8 @@ static void what_lives_at_once_does_not_overlap(void **state)
             assert_true(r[i].offset + r[i].bytes <= arena);
             for (int j = 0; j < i; j++)
                 if (r[i].bytes && r[j].bytes && r[i].first <= r[j].last && r[j].first <= r[i].last)
-                    assert_true(r[i].offset + r[i].bytes <= r[j].offset || r[j].offset + r[j].bytes <= r[i].offset);
+                    assert_true(r[i].offset + r[i].bytes <= r[j].offset ||
+                                r[j].offset + r[j].bytes <= r[i].offset);
         }
     }
 }

@@ -34,8 +34,17 @@ static struct fixture *make(void)
     f->algorithm.report_every_steps = 5;
     f->data.samples[SPLIT_TRAIN] = 60000;
     f->data.classes = 2;
-    struct report_run run = {.algorithm = &f->algorithm, .data = &f->data, .model_name = "m\"", .backend = "cpu", .collectives = "single",
-                             .ranks = 2, .threads = 1, .steps = 100, .epochs = 2, .steps_per_epoch = 50, .parameters = 421642};
+    struct report_run run = {.algorithm = &f->algorithm,
+                             .data = &f->data,
+                             .model_name = "m\"",
+                             .backend = "cpu",
+                             .collectives = "single",
+                             .ranks = 2,
+                             .threads = 1,
+                             .steps = 100,
+                             .epochs = 2,
+                             .steps_per_epoch = 50,
+                             .parameters = 421642};
     f->r = report_open(&run, f->metrics, false, &err);
     assert_non_null(f->r);
     return f;
@@ -123,8 +132,14 @@ static void the_report_is_json_with_all_epochs_and_the_confusion_matrix(void **s
     struct metrics m;
     const float scores[] = {1, 0, 0, 1, 1, 0};
     const int32_t classes[] = {0, 1, 1};
-    struct report_epoch rows[2] = {{.epoch = 1, .step = 50, .train_loss = 1, .eval_loss = 0.5, .train_metrics = {0.5}, .eval_metrics = {0.75}},
-                                   {.epoch = 2, .step = 100, .train_loss = 0.5, .eval_loss = NAN, .eval_metrics = {NAN}}};
+    struct report_epoch rows[2] = {
+        {.epoch = 1,
+         .step = 50,
+         .train_loss = 1,
+         .eval_loss = 0.5,
+         .train_metrics = {0.5},
+         .eval_metrics = {0.75}},
+        {.epoch = 2, .step = 100, .train_loss = 0.5, .eval_loss = NAN, .eval_metrics = {NAN}}};
     (void)state;
     struct fixture *f = make();
     metrics_init(&m, 2, 0, true);
@@ -133,9 +148,11 @@ static void the_report_is_json_with_all_epochs_and_the_confusion_matrix(void **s
     assert_int_equal(report_write(f->r, f->report, 100, 2, &v, rows, 2, &m, 3.25, REPORT_FINISHED, &err), 0);
     json_t *o = json_parse_file(f->report, 1 << 20, &err);
     assert_non_null(o);
-    json_t *epochs = json_object_get(o, "epochs"), *matrix = json_object_get(json_object_get(o, "confusion_matrix"), "rows");
+    json_t *epochs = json_object_get(o, "epochs"),
+           *matrix = json_object_get(json_object_get(o, "confusion_matrix"), "rows");
     assert_int_equal(json_array_size(epochs), 2);
-    assert_true(json_real_value(json_object_get(json_object_get(json_array_get(epochs, 0), "eval"), "accuracy")) == 0.75);
+    assert_true(json_real_value(
+                    json_object_get(json_object_get(json_array_get(epochs, 0), "eval"), "accuracy")) == 0.75);
     assert_null(json_object_get(json_array_get(epochs, 1), "eval"));
     assert_int_equal(json_integer_value(json_array_get(json_array_get(matrix, 1), 0)), 1);
     assert_int_equal(json_integer_value(json_array_get(json_array_get(matrix, 1), 1)), 1);
