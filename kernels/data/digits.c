@@ -286,7 +286,7 @@ int make_digits_main(int argc, char **argv)
     const char *out = NULL;
     int64_t train = 12000, test = 2000, seed = 1;
     struct err err = {0};
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         bool good = true;
         if (!strcmp(argv[i], "--help"))
@@ -305,7 +305,6 @@ int make_digits_main(int argc, char **argv)
             fprintf(stderr, "trainyard-train make-digits: %s is not valid for %s\n", value, argv[i]);
             return 2;
         }
-        i++;
     }
     if (!out)
         return usage(stderr, 2);
