@@ -397,8 +397,16 @@ def test_iris_reaches_90_percent(bench):
     iris = SHARED / "data" / "tabular" / "iris.csv"
     if not iris.exists():
         pytest.skip(f"{iris} is not here")
-    b = bench(mlp(4, 16, 3, "float32"), algorithm(batch_size=16, epochs=60, optimizer={"type": "adam", "learning_rate": 0.003}), iris)
-    assert b.run("out").report["values"]["accuracy"] > 0.9
+    """Thirty rows are few to judge by: the mean over five ways to divide the table."""
+    b = bench()
+    b.model, b.algorithm = ROOT / "docs/examples/iris/model.json", ROOT / "docs/examples/iris/algorithm.json"
+    accuracies = []
+    for seed in range(1, 6):
+        b.data = b.dir / f"{seed}.pack"
+        subprocess.run([TRAIN, "verify", "dataset", str(iris), "--pack", str(b.data), "--options", json.dumps({"seed": seed})],
+                       check=True, stdout=subprocess.DEVNULL, env=environment())
+        accuracies.append(b.run(f"out{seed}").report["values"]["accuracy"])
+    assert sum(accuracies) / 5 > 0.9, accuracies
 
 
 @pytest.mark.heavy
