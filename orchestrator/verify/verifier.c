@@ -612,10 +612,10 @@ void verifier_layer_types(struct verifier *v, verify_layers_f done, void *arg)
 
 /* --- life ----------------------------------------------------------------------------------------------- */
 
-static char *find_trainer(const struct conf *conf)
+static char *search_trainer(const struct conf *conf)
 {
     if (conf_str(conf, "trainer"))
-        return realpath(conf_str(conf, "trainer"), NULL);
+        return xstrdup(conf_str(conf, "trainer"));
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     self[n < 0 ? 0 : n] = 0;
@@ -634,6 +634,14 @@ static char *find_trainer(const struct conf *conf)
         p += len + (p[len] == ':');
     }
     return NULL;
+}
+
+/* Where it really lies: the cage opens the folder of the file, not that of a link to it. */
+static char *find_trainer(const struct conf *conf)
+{
+    char *found = search_trainer(conf), *real = found ? realpath(found, NULL) : NULL;
+    free(found);
+    return real;
 }
 
 struct verifier *verifier_create(struct orch *orch, struct err *err)
