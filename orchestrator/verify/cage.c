@@ -91,35 +91,57 @@ static int become_nobody(void)
     /* Without namespaces (a container may forbid them) there is still no right left that the network would
      * give. */
     (void)!unshare(CLONE_NEWNET | CLONE_NEWIPC);
-    if (limit(RLIMIT_NPROC, "512") || setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
-        setresuid(NOBODY, NOBODY, NOBODY))
+    if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
         return -1;
     return setuid(0) == -1 ? 0 : -1;
 }
 
-#define READ_RIGHTS (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define FILE_RIGHTS                                                                                          \
-    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
-#define ALL_RIGHTS ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) /* what the first version of Landlock knows */
+/* Landlock grew by versions; what the headers here may lack. */
+#define FS_REFER     (1ull << 13) /* 2 */
+#define FS_TRUNCATE  (1ull << 14) /* 3 */
+#define FS_IOCTL_DEV (1ull << 15) /* 5 */
+#define FS_FIRST     ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+#define NET_TCP      3ull /* 4: bind, connect */
+#define SCOPES       3ull /* 6: abstract sockets, signals */
+
+#define READ_RIGHTS   (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define DEVICE_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
+
+struct ruleset_attr {
+    uint64_t fs, net, scoped;
+};
 
 static void allow(int ruleset, const char *path, uint64_t rights)
 {
-    struct stat st;
     int fd = open(path, O_PATH | O_CLOEXEC);
     if (fd < 0)
         return; /* a folder that this machine lacks needs no rule */
-    if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
-        rights &= FILE_RIGHTS;
     struct landlock_path_beneath_attr attr = {.allowed_access = rights, .parent_fd = fd};
     syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0);
     close(fd);
 }
 
+/* A new set of rules with all that this kernel can forbid; -1 when it knows no Landlock. */
+static int new_ruleset(uint64_t *fs)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (version < 1)
+        return -1;
+    struct ruleset_attr attr = {.fs = FS_FIRST};
+    attr.fs |=
+        (version >= 2 ? FS_REFER : 0) | (version >= 3 ? FS_TRUNCATE : 0) | (version >= 5 ? FS_IOCTL_DEV : 0);
+    attr.net = version >= 4 ? NET_TCP : 0;
+    attr.scoped = version >= 6 ? SCOPES : 0;
+    *fs = attr.fs;
+    size_t size = version >= 6 ? 24 : version >= 4 ? 16 : 8;
+    return (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
+}
+
 /* Best effort: a kernel without Landlock leaves the other walls. */
 static void landlock(const char *program)
 {
-    struct landlock_ruleset_attr attr = {.handled_access_fs = ALL_RIGHTS};
-    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+    uint64_t all = 0;
+    int ruleset = new_ruleset(&all);
     if (ruleset < 0)
         return;
     static const char *const readable[] = {"/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/opt"};
@@ -127,23 +149,35 @@ static void landlock(const char *program)
         allow(ruleset, readable[i], READ_RIGHTS);
     static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"};
     for (size_t i = 0; i < ARRAY_LEN(devices); i++)
-        allow(ruleset, devices[i], LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
+        allow(ruleset, devices[i], DEVICE_RIGHTS);
     char *copy = xstrdup(program);
     allow(ruleset, dirname(copy), READ_RIGHTS);
     free(copy);
     allow(ruleset, "in", READ_RIGHTS);
-    allow(ruleset, "out", ALL_RIGHTS);
+    allow(ruleset, "out", all);
     syscall(SYS_landlock_restrict_self, ruleset, 0);
     close(ruleset);
 }
 
+/* It starts no process and no thread: so none is left when it is gone. After the change of user, which would otherwise count
+ * against it. */
+static int start_nothing(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return 0;
+#else
+    return limit(RLIMIT_NPROC, "0");
+#endif
+}
+
 int cage_main(int argc, char **argv)
 {
-    if (argc < 4) {
+    if (argc < 5) {
         fprintf(stderr, "internal-cage is for the orchestrator only\n");
         return 2;
     }
-    pid_t parent = getppid();
+    /* Told, not asked for: it may be gone before we run. */
+    pid_t parent = (pid_t)atol(*argv++);
     /* Opened with all rights: the program may lie where "nobody" can't go. Not close-on-exec, so that a
      * script works too. */
     int program = open(argv[3], O_RDONLY);
@@ -151,8 +185,8 @@ int cage_main(int argc, char **argv)
         fprintf(stderr, "cannot open %s: %s\n", argv[3], strerror(errno));
         return 127;
     }
-    if (limit_all(argv) < 0 || become_nobody() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+    if (limit_all(argv) < 0 || become_nobody() < 0 || start_nothing() < 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
         fprintf(stderr, "cannot take on the limits of a verification: %s\n", strerror(errno));
         return 126;
     }

@@ -2,7 +2,8 @@
  * limits and gives up rights, then becomes the trainer:
  *   - processor time, memory, file size and open files are limited; it is the first to go when memory runs
  * out;
- *   - it can gain no privileges, dies with the orchestrator, and has no network where namespaces can be had;
+ *   - it starts no further process or thread, can gain no privileges, and dies with the orchestrator;
+ *   - it has no network where namespaces or a new Landlock can be had;
  *   - started as root it becomes "nobody"; where the kernel has Landlock it reads only system folders, the
  * trainer's and its own scratch folder, and writes only to "out" in it. The scratch folder is the working
  * directory: "in" holds links to what is verified, "out" is what it may write. */
@@ -11,7 +12,7 @@
 
 #include "base/err.h"
 
-/* argv after the subcommand: CPU-SECONDS MEMORY-BYTES FILE-BYTES PROGRAM ARGS...; becomes PROGRAM or returns
+/* argv after the subcommand: PARENT-PID CPU-SECONDS MEMORY-BYTES FILE-BYTES PROGRAM ARGS...; becomes PROGRAM or returns
  * an exit code. */
 int cage_main(int argc, char **argv);
 

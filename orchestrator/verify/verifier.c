@@ -22,7 +22,6 @@
 
 #define WAITING_MAX      1000
 #define WAITING_MAX_USER 100
-#define ERRORS_LOGGED    1000
 #define LAYER_TYPES_MAX  (1 << 20)
 #define SEAL_SECONDS     3600
 #define OUTPUT_FACTOR    200 /* a packed dataset is at most this many times its file, plus 1 GiB */
@@ -54,6 +53,11 @@ struct verifier {
     struct job *waiting, **waiting_last;
     struct job *running;
     char *layer_types;
+    uint64_t turn; /* counts those served */
+    struct turn {
+        int64_t user;
+        uint64_t at;
+    } turns[256]; /* who was served when, lately */
     struct verifier_counters counters;
 };
 
@@ -381,6 +385,7 @@ static int start_child(struct job *j, struct err *err)
                      0};
     arg_add(&a, child_self());
     arg_add(&a, "internal-cage");
+    arg_add(&a, keep(j, xasprintf("%d", (int)getpid())));
     arg_add(&a, keep(j, xasprintf("%lld", (long long)seconds)));
     arg_add(&a, keep(j, xasprintf("%lld", (long long)conf_int(conf, "verify-memory"))));
     arg_add(&a, keep(j, xasprintf("%lld", (long long)(fair < most ? fair : most))));
@@ -420,21 +425,39 @@ static int running_of(const struct verifier *v, int64_t user)
     return n;
 }
 
-/* The next to run: of those whose user has the fewest running, the one who waits longest. */
+/* When the user was last served; 0: not lately. */
+static uint64_t *last_turn(struct verifier *v, int64_t user)
+{
+    struct turn *oldest = &v->turns[0];
+    for (size_t i = 0; i < ARRAY_LEN(v->turns); i++) {
+        if (v->turns[i].user == user)
+            return &v->turns[i].at;
+        if (v->turns[i].at < oldest->at)
+            oldest = &v->turns[i];
+    }
+    *oldest = (struct turn){.user = user};
+    return &oldest->at;
+}
+
+/* The next to run: of those whose user has the fewest running, and was served longest ago, the one who waits longest. */
 static struct job *take_next(struct verifier *v)
 {
     struct job **best = NULL;
     int best_running = INT_MAX;
+    uint64_t best_turn = 0;
     for (struct job **p = &v->waiting; *p; p = &(*p)->next) {
         int n = running_of(v, (*p)->r.user_id);
-        if (n < best_running) {
+        uint64_t turn = *last_turn(v, (*p)->r.user_id);
+        if (n < best_running || (n == best_running && turn < best_turn)) {
             best = p;
             best_running = n;
+            best_turn = turn;
         }
     }
     if (!best)
         return NULL;
     struct job *j = *best;
+    *last_turn(v, j->r.user_id) = ++v->turn;
     *best = j->next;
     if (!j->next)
         v->waiting_last = best;
