@@ -134,9 +134,9 @@ static void on_record(struct follow *f, const json_t *record)
         f->steps = jint(record, "steps");
         f->epochs = (int)jint(record, "epochs");
         bar_clear(&f->bar);
-        printf("training %lld parameters on %lld ranks: %lld samples, %d epochs, %lld steps\n",
+        printf("training %lld parameters on %lld ranks: %lld samples, %d epoch%s, %lld steps\n",
                (long long)jint(record, "parameters"), (long long)jint(record, "ranks"),
-               (long long)jint(record, "samples"), f->epochs, (long long)f->steps);
+               (long long)jint(record, "samples"), f->epochs, f->epochs == 1 ? "" : "s", (long long)f->steps);
     } else if (strcmp(kind, "train") == 0) {
         on_train(f, record);
     } else if (strcmp(kind, "eval") == 0) {

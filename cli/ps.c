@@ -43,7 +43,7 @@ int ps_run(struct cli *cli, const struct args *args, struct err *err)
 {
     int64_t limit = 50;
     const char *task = args_str(args, "task"), *state = args_str(args, "state-is");
-    if (args_int(args, "limit", 1, 1000, &limit, err))
+    if (args_int(args, "limit", 1, 500, &limit, err))
         return -1;
     struct buf path = {0};
     buf_printf(&path, "/jobs?limit=%lld", (long long)limit);

@@ -7,7 +7,7 @@
 #include "cli/follow.h"
 #include "cli/stream.h"
 
-#define PAGE 1000
+#define PAGE 500 /* the server's largest */
 
 int records_page(struct cli *cli, int64_t job, const char *kind, int64_t *since, record_f on_record,
                  void *arg, struct err *err)

@@ -49,7 +49,8 @@ int task_create(struct cli *cli, const struct args *args, struct err *err)
                              "description", description ? description : "", "labels", labels);
     if (!body)
         return err_set(err, ERR_INVALID, "name and description must be UTF-8 text");
-    return answer(cli, api_call(cli, HTTP_M_POST, "/tasks", body, &task, err), task);
+    int rc = api_call(cli, HTTP_M_POST, "/tasks", body, &task, err);
+    return answer(cli, rc, task);
 }
 
 int task_show(struct cli *cli, const struct args *args, struct err *err)
