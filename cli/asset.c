@@ -33,7 +33,7 @@ static int need_task(const struct args *args, char **task, struct err *err)
 /* "/tasks/T/models" or "/tasks/T/models/NAME". */
 static char *asset_path(const struct args *args, const char *name, struct err *err)
 {
-    char *task;
+    char *task = NULL;
     if (need_task(args, &task, err))
         return NULL;
     char *escaped = name ? api_escape(name) : NULL;
