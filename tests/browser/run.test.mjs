@@ -103,13 +103,28 @@ async function addJson(kind, name, content) {
 }
 
 test('a person trains a model by the console alone', { timeout: 300_000 }, async (t) => {
-  await t.test('signs in by the link', async () => {
+  // Each step needs the one before: after a failure the rest would only wait for what can't come.
+  let failed = false
+  const step = async (name, f) => {
+    if (failed) return
+    await t.test(name, async () => {
+      try {
+        await f()
+      } catch (e) {
+        failed = true
+        await shot('failed').catch(() => undefined)
+        throw e
+      }
+    })
+  }
+
+  await step('signs in by the link', async () => {
     await page.goto(`${base}/#signin=${encodeURIComponent(token)}`)
     await page.locator('.shell').waitFor()
     assert.equal(new URL(page.url()).hash, '')
   })
 
-  await t.test('makes a task', async () => {
+  await step('makes a task', async () => {
     await page.getByRole('button', { name: 'New task' }).first().click()
     await page.locator('dialog').getByLabel('Name', { exact: true }).fill(task)
     await page.locator('dialog').getByLabel('Description').fill('Bars under noise')
@@ -117,7 +132,7 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     await page.waitForURL(`**/tasks/${task}`)
   })
 
-  await t.test('uploads four files as one dataset', async () => {
+  await step('uploads four files as one dataset', async () => {
     await page.getByRole('link', { name: 'Add dataset' }).click()
     await page.getByTestId('files').setInputFiles(dataset)
     await page.getByLabel('Name', { exact: true }).fill('bars')
@@ -127,7 +142,7 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     await shot('dataset')
   })
 
-  await t.test('is told at which line a model is wrong, and puts it right', async () => {
+  await step('is told at which line a model is wrong, and puts it right', async () => {
     await page.goto(`${base}/tasks/${task}/models/new`)
     const text = JSON.stringify(model, null, 2).replace('"type": "relu"', '"type": "rleu"')
     const line = text.slice(0, text.indexOf('"rleu"')).split('\n').length
@@ -139,12 +154,13 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     await shot('model')
   })
 
-  await t.test('adds an algorithm', () => addJson('algorithms', 'gentle', algorithm))
+  await step('adds an algorithm', () => addJson('algorithms', 'gentle', algorithm))
 
-  await t.test('finds every example that the console offers to be right', async () => {
+  await step('finds every example that the console offers to be right', async () => {
     for (const kind of ['models', 'algorithms', 'layers']) {
       await page.goto(`${base}/tasks/${task}/${kind}/new`)
       const buttons = page.locator('form .toolbar .button.quiet')
+      await buttons.first().waitFor()
       for (let i = 0; i < (await buttons.count()); i++) {
         await page.getByRole('textbox', { name: 'Source' }).fill('{}')
         await page.locator('[data-verdict="failed"]').waitFor()
@@ -154,7 +170,7 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     }
   })
 
-  await t.test('starts a run on two ranks', async () => {
+  await step('starts a run on two ranks', async () => {
     await page.goto(`${base}/tasks/${task}`)
     await page.getByRole('link', { name: 'Start a run' }).first().click()
     await page.getByLabel('Ranks').fill('2')
@@ -164,20 +180,23 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     await page.waitForURL(/\/runs\/\d+$/)
   })
 
-  await t.test('sees the curve move', async () => {
-    await until(
-      'the first points',
-      async () => (await page.locator('[data-chart="loss"]').count()) && (await points(page, 'loss')) >= 2,
-      60,
-    )
+  await step('sees the curve move', async () => {
+    const drawn = async () => {
+      const ended = page.locator(
+        '[data-run]:is([data-state="FAILED"], [data-state="CANCELLED"], [data-state="NODE_FAIL"])',
+      )
+      if (await ended.count()) throw new Error(`the run ended early: ${await page.locator('main').innerText()}`)
+      return (await page.locator('[data-chart="loss"]').count()) ? points(page, 'loss') : 0
+    }
+    await until('the first points', async () => (await drawn()) >= 2, 60)
     const first = { n: await points(page, 'loss'), picture: await picture(page, 'loss') }
     assert.ok(first.picture.inked > 200, 'the canvas is drawn on')
-    await until('more points', async () => (await points(page, 'loss')) > first.n + 3, 60)
+    await until('more points', async () => (await drawn()) > first.n + 3, 60)
     assert.notEqual((await picture(page, 'loss')).hash, first.picture.hash)
     await shot('running')
   })
 
-  await t.test('sees it complete, with every point that the server has and having learnt', async () => {
+  await step('sees it complete, with every point that the server has and having learnt', async () => {
     await page.locator('[data-run][data-state="COMPLETED"]').waitFor({ timeout: 180_000 })
     const id = Number(/runs\/(\d+)$/.exec(page.url())[1])
     const expected = await page.evaluate(async (job) => {
@@ -198,7 +217,7 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     await shot('completed')
   })
 
-  await t.test('downloads the weights', async () => {
+  await step('downloads the weights', async () => {
     const [download] = await Promise.all([
       page.waitForEvent('download'),
       page.locator('[data-artifact="weights.safetensors"]').click(),
@@ -214,7 +233,7 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     assert.ok(statSync(path).size > elements * 4)
   })
 
-  await t.test('finds the run in the list and the machine among the nodes', async () => {
+  await step('finds the run in the list and the machine among the nodes', async () => {
     await page.goto(`${base}/runs`)
     await page.locator('tr[data-job] [data-state="COMPLETED"]').first().waitFor()
     await page.locator('svg.sparkline').first().waitFor()
@@ -224,7 +243,7 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
     await shot('nodes')
   })
 
-  await t.test('meets no script error, refused policy, foreign request or serious accessibility finding', async () => {
+  await step('meets no script error, refused policy, foreign request or serious accessibility finding', async () => {
     assert.deepEqual(await axeFindings(page), [])
     assert.deepEqual(trouble, [])
   })

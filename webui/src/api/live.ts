@@ -155,6 +155,7 @@ export interface LiveLogs {
 }
 
 const TAIL = 1000
+const TAIL_MOST = 10_000 // what the server gives at once
 const KEEP = 100_000
 
 /** The last lines of a run's output, then what is written from there on. */
@@ -177,7 +178,7 @@ export function useLiveLogs(id: number): LiveLogs {
         if (abort.signal.aborted) return
         const fresh = new Batched([...page.items].sort((a, b) => a.seq - b.seq))
         setStore(fresh)
-        setState({ loading: false, more: page.items.length >= tail, error: null })
+        setState({ loading: false, more: page.items.length >= tail && tail < TAIL_MOST, error: null })
         const last = fresh.value.at(-1)?.seq ?? 0
         stop = stream.subscribe(`job/${id}/logs`, last, {
           event: (data, seq) => {
@@ -196,5 +197,5 @@ export function useLiveLogs(id: number): LiveLogs {
     }
   }, [stream, id, tail])
 
-  return { lines: store.value, version, ...state, loadEarlier: () => setTail((t) => t * 10) }
+  return { lines: store.value, version, ...state, loadEarlier: () => setTail(TAIL_MOST) }
 }

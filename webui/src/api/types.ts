@@ -161,7 +161,7 @@ export interface Job {
   overrides: Record<string, unknown>
   progress: Progress | null
   resubmitted_from: number | null
-  failure: { message: string; tail: string[] | string | null } | null
+  failure: { reason?: string; message: string; tail: string[] | string | null } | null
 }
 export interface InstanceRequest {
   name?: string

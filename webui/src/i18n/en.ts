@@ -235,6 +235,7 @@ export const en = {
   'run.cancel.title': 'Cancel run #{id}?',
   'run.cancel.text': 'The run ends at once and leaves its metrics, logs and last checkpoint.',
   'run.again': 'Run again',
+  'run.failed': 'The run ended before it was done.',
   'run.exit': '(exit code {code})',
   'run.tail': 'Last lines of output',
   'run.summary': 'Progress',
@@ -291,6 +292,7 @@ export const en = {
   'log.follow': 'Follow the end',
 
   'artifacts.title': 'Results',
+  'artifacts.checkpoints': '{n} {n|checkpoint|checkpoints}',
   'artifacts.none': 'This run left no files.',
   'artifacts.later': 'Weights and reports appear here when the run has ended.',
   'timeline.title': 'Timeline',

@@ -235,6 +235,7 @@ export const zh: Messages = {
   'run.cancel.title': '取消训练 #{id}？',
   'run.cancel.text': '训练会立即结束，指标、日志和最后的检查点会保留。',
   'run.again': '再次训练',
+  'run.failed': '训练未完成就结束了。',
   'run.exit': '（退出码 {code}）',
   'run.tail': '最后几行输出',
   'run.summary': '进度',
@@ -291,6 +292,7 @@ export const zh: Messages = {
   'log.follow': '跟随末尾',
 
   'artifacts.title': '结果',
+  'artifacts.checkpoints': '{n} 个检查点',
   'artifacts.none': '这次训练没有留下文件。',
   'artifacts.later': '训练结束后，权重和报告会出现在这里。',
   'timeline.title': '时间线',

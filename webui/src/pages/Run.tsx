@@ -2,7 +2,7 @@ import { useEffect, useMemo, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { artifactUrl, useArtifacts, useJob, useJobAction, useJobEvents } from '../api/hooks'
 import { useLiveJob, useLiveLogs, useLiveMetrics, type LiveMetrics } from '../api/live'
-import { isFinal, type Job } from '../api/types'
+import { isFinal, type Artifact, type Job } from '../api/types'
 import { useI18n, type MessageKey } from '../i18n'
 import {
   formatBytes,
@@ -165,7 +165,7 @@ function Failure({ job }: { job: Job }) {
       <Icon name="warn" />
       <div>
         <p>
-          <b>{job.failure?.message}</b>
+          <b>{job.failure?.message || t('run.failed')}</b>
           {job.exit_code !== null && ` ${t('run.exit', { code: job.exit_code })}`}
         </p>
         {text && (
@@ -407,29 +407,49 @@ function MetricChart({
 
 /* --- what it left and did --- */
 
+const weightiness = (a: Artifact): number => (a.name.startsWith('weights') ? 0 : a.name === 'report.json' ? 1 : 2)
+
+/** What one came for first; checkpoints are many and seldom wanted, so they are folded. */
 function Artifacts({ job }: { job: Job }) {
-  const { t, locale } = useI18n()
+  const { t } = useI18n()
   const artifacts = useArtifacts(job.id)
   const items = artifacts.data ?? []
+  const checkpoints = items.filter((a) => a.name.startsWith('checkpoints/'))
+  const files = items
+    .filter((a) => !checkpoints.includes(a))
+    .sort((a, b) => weightiness(a) - weightiness(b) || a.name.localeCompare(b.name))
   return (
     <Card title={t('artifacts.title')} flush>
       <ErrorNote error={artifacts.error} onRetry={() => void artifacts.refetch()} />
-      {items.length === 0 ? (
+      {items.length === 0 && (
         <p className="card-text faint">{t(isFinal(job.state) ? 'artifacts.none' : 'artifacts.later')}</p>
-      ) : (
-        <ul className="artifacts">
-          {items.map((a) => (
-            <li key={`${a.attempt} ${a.name}`}>
-              <a href={artifactUrl(job.id, a.name)} download={a.name.split('/').at(-1)} data-artifact={a.name}>
-                <Icon name="download" size={15} />
-                <span className="grow">{a.name}</span>
-                <span className="faint num">{formatBytes(a.size, locale)}</span>
-              </a>
-            </li>
-          ))}
-        </ul>
+      )}
+      <ArtifactList id={job.id} items={files} />
+      {checkpoints.length > 0 && (
+        <details className="artifacts-more">
+          <summary>{t('artifacts.checkpoints', { n: checkpoints.length })}</summary>
+          <ArtifactList id={job.id} items={checkpoints} />
+        </details>
       )}
     </Card>
+  )
+}
+
+function ArtifactList({ id, items }: { id: number; items: readonly Artifact[] }) {
+  const { locale } = useI18n()
+  if (items.length === 0) return null
+  return (
+    <ul className="artifacts">
+      {items.map((a) => (
+        <li key={`${a.attempt} ${a.name}`}>
+          <a href={artifactUrl(id, a.name)} download={a.name.split('/').at(-1)} data-artifact={a.name}>
+            <Icon name="download" size={15} />
+            <span className="grow">{a.name}</span>
+            <span className="faint num">{formatBytes(a.size, locale)}</span>
+          </a>
+        </li>
+      ))}
+    </ul>
   )
 }
 
