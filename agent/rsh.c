@@ -28,12 +28,10 @@ struct call {
     char *command; /* the words, joined as ssh does */
 };
 
-static int usage(void)
+static void usage(FILE *to)
 {
-    fprintf(stderr,
-            "usage: trainyard-rsh [options] HOST command...\n"
-            "Called by mpirun inside a job; runs the command on another node of the job's allocation.\n");
-    return 2;
+    fprintf(to, "usage: trainyard-rsh [options] HOST command...\n"
+                "Called by mpirun inside a job; runs the command on another node of the job's allocation.\n");
 }
 
 static int agent_connect(const struct call *c)
@@ -147,10 +145,16 @@ int main(int argc, char **argv)
 
     log_init(LOG_LEVEL_WARN, false);
     signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && !strcmp(argv[1], "--help")) {
+        usage(stdout);
+        return 0;
+    }
     while (i < argc && argv[i][0] == '-')
         i++;
-    if (argc - i < 2)
-        return usage();
+    if (argc - i < 2) {
+        usage(stderr);
+        return 2;
+    }
     c.host = argv[i++];
     for (int first = i; i < argc; i++)
         buf_printf(&command, "%s%s", i > first ? " " : "", argv[i]);

@@ -75,11 +75,12 @@ static void on_in(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* Read what is there; false at the end of the stream. */
+/* Read what is there, but no more than a pipe can hold at once, so that one who writes without end does not hold
+ * the loop; false at the end of the stream. */
 static bool drain(int fd, struct buf *to, size_t max, bool keep_tail, bool *over)
 {
     char piece[16384];
-    for (;;) {
+    for (int i = 0; i < 64 && !*over; i++) {
         ssize_t n = read(fd, piece, sizeof(piece));
         if (n < 0 && errno == EINTR)
             continue;
@@ -87,16 +88,13 @@ static bool drain(int fd, struct buf *to, size_t max, bool keep_tail, bool *over
             return true;
         if (n <= 0)
             return false;
-        if (*over)
-            continue;
         buf_add(to, piece, (size_t)n);
         if (keep_tail && to->len > 2 * max)
             buf_drop_front(to, to->len - max);
         else if (!keep_tail && to->len > max)
             *over = true;
-        if (*over)
-            return true;
     }
+    return true;
 }
 
 static void on_out(evutil_socket_t fd, short what, void *arg)
@@ -106,8 +104,8 @@ static void on_out(evutil_socket_t fd, short what, void *arg)
     if (!drain(fd, &c->result.output, c->max_output, false, &c->result.overflowed))
         close_event(&c->out);
     if (c->result.overflowed) {
+        child_kill(c); /* first: a closed pipe would let it die of SIGPIPE instead */
         close_event(&c->out);
-        child_kill(c);
     }
 }
 
