@@ -52,11 +52,17 @@ void problem_print_place(const char *file, int line, int column, bool color, FIL
 static void print_location(const json_t *e, const char *file, bool color, FILE *out)
 {
     int line = (int)jint(e, "line"), column = (int)jint(e, "column");
-    const char *pointer = jstr(e, "pointer");
-    if (line > 0) {
-        fprintf(out, "  %s%s:%d:%d%s", C_BOLD(color), file ? file : "file", line, column, C_OFF(color));
+    const char *pointer = jstr(e, "pointer"), *subject = jstr(e, "subject");
+    if (line > 0 && file) {
+        fprintf(out, "  %s%s:%d:%d%s", C_BOLD(color), file, line, column, C_OFF(color));
         fprintf(out, "%s%s%s\n", *pointer ? " (" : "", pointer, *pointer ? ")" : "");
         problem_print_place(file, line, column, color, out);
+    } else if (line > 0) {
+        fprintf(out, "  %s%s%sline %d, column %d", *subject ? "in the " : "", subject, *subject ? ", " : "",
+                line, column);
+        fprintf(out, "%s%s%s\n", *pointer ? " (" : "", pointer, *pointer ? ")" : "");
+    } else if (!strcmp(subject, "override")) {
+        fprintf(out, "  by --set %s\n", pointer);
     } else if (*pointer) {
         fprintf(out, "  at %s\n", pointer);
     }

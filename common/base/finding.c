@@ -37,6 +37,8 @@ static void write_one(const struct finding *it, struct buf *out)
     buf_json_str(out, it->check);
     buf_printf(out, ",\"status\":\"%s\",\"message\":", names[it->status]);
     buf_json_str(out, it->message);
+    if (it->subject)
+        buf_printf(out, ",\"subject\":\"%s\"", it->subject);
     buf_puts(out, ",\"pointer\":");
     buf_json_str(out, it->pointer);
     buf_printf(out, ",\"line\":%d,\"column\":%d,\"expected\":", it->line, it->column);

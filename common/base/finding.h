@@ -13,10 +13,13 @@ enum finding_status { FINDING_PASSED, FINDING_WARNED, FINDING_FAILED };
 struct finding {
     char *check; /* stable name: "model.shapes" */
     enum finding_status status;
-    char *message;           /* one sentence */
-    char *pointer;           /* JSON pointer into the file, NULL when the file is not JSON */
-    int line, column;        /* from 1; 0: not known */
-    char *hint;              /* what would be right; may be NULL */
+    char *message; /* one sentence */
+    const char
+        *subject;     /* a literal: which of several files ("model", "algorithm", "override"); NULL: the one
+                              * that was verified */
+    char *pointer;    /* JSON pointer into the file, NULL when the file is not JSON */
+    int line, column; /* from 1; 0: not known */
+    char *hint;       /* what would be right; may be NULL */
     char *expected, *actual; /* may be NULL */
     double seconds;          /* how long the check took; 0 when not measured */
 };

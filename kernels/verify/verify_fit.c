@@ -22,9 +22,26 @@ struct fit {
     struct dataset *d;
 };
 
-static void take(struct verification *v, struct findings *from)
+/* Whether an override set what the pointer names. Its place in the file would then mislead. */
+static bool overridden(const struct verification *v, const char *pointer)
+{
+    for (int i = 0; pointer && i < v->o->set_count; i++) {
+        size_t n = strcspn(v->o->set[i], "=");
+        if (!strncmp(v->o->set[i], pointer, n) && (pointer[n] == '\0' || pointer[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static void take(struct verification *v, struct findings *from, const char *subject)
 {
     for (size_t i = 0; i < from->count; i++) {
+        struct finding *it = &from->items[i];
+        it->subject = subject;
+        if (!strcmp(subject, "algorithm") && overridden(v, it->pointer)) {
+            it->subject = "override";
+            it->line = it->column = 0;
+        }
         v->f.items = vec_grow(v->f.items, &v->f.cap, v->f.count + 1, sizeof(*v->f.items));
         v->f.items[v->f.count++] = from->items[i];
     }
@@ -135,8 +152,8 @@ static void check_together(struct verification *v, struct fit *x, int ranks)
     }
     findings_locate(&of_model, buf_str(&x->model_text), x->model_text.len);
     findings_locate(&of_algorithm, buf_str(&x->algorithm_text), x->algorithm_text.len);
-    take(v, &of_model);
-    take(v, &of_algorithm);
+    take(v, &of_model, "model");
+    take(v, &of_algorithm, "algorithm");
     if (failed)
         return;
     check_passed(v, "fit.input", "the model takes what the dataset gives");
@@ -152,7 +169,7 @@ static void read_model(struct verification *v, struct fit *x)
     x->m = model_parse(buf_str(&x->model_text), x->model_text.len, x->library, &f);
     x->g = x->m ? graph_build(x->m, &f) : NULL;
     findings_locate(&f, buf_str(&x->model_text), x->model_text.len);
-    take(v, &f);
+    take(v, &f, "model");
 }
 
 static bool read_algorithm(struct verification *v, struct fit *x)
@@ -160,7 +177,7 @@ static bool read_algorithm(struct verification *v, struct fit *x)
     struct findings f = {0};
     int rc = algorithm_parse(buf_str(&x->algorithm_text), x->algorithm_text.len, v->o->set, v->o->set_count,
                              &x->a, &f);
-    take(v, &f);
+    take(v, &f, "algorithm");
     return rc == 0;
 }
 

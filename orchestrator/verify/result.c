@@ -95,6 +95,9 @@ json_t *verify_result_errors(const json_t *doc)
             json_t *v = json_object_get(check, members[m]);
             json_object_set_new(e, members[m], v ? json_incref(v) : json_null());
         }
+        json_t *subject = json_object_get(check, "subject");
+        if (json_is_string(subject))
+            json_object_set(e, "subject", subject);
         json_array_append_new(errors, e);
     }
     return errors;

@@ -116,6 +116,17 @@ def test_a_broken_model_is_answered_with_the_very_place(cluster, task):
     assert cluster.api.get(f"/tasks/{task}/models/broken").status_code == 404, "what failed is not kept"
 
 
+def test_a_run_whose_parts_do_not_fit_is_refused_with_the_part_that_is_wrong(cluster, task):
+    body = {"name": "run", "dataset": "digits", "algorithm": "adamw", "model": "cnn", "resources": {"ranks": 2}}
+    r = cluster.api.post(f"/tasks/{task}/instances", json={**body, "overrides": {"/optimizer/learning_rate": -1}})
+    (error,) = r.json()["errors"]
+    assert r.status_code == 422 and error["subject"] == "override" and error["pointer"] == "/optimizer/learning_rate"
+    assert error["line"] == 0, "the value did not come from the file"
+    r = cluster.api.post(f"/tasks/{task}/instances", json={**body, "resources": {"ranks": 1000}})
+    (error,) = r.json()["errors"]
+    assert r.status_code == 422 and error["subject"] == "algorithm" and error["pointer"] == "/batch_size" and error["line"] > 1
+
+
 def test_cancel_ends_every_process(cluster, task):
     api = cluster.api
     job = submit(api, overrides={"/epochs": 500})
