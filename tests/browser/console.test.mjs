@@ -1,6 +1,7 @@
 /* The console against the stand-in server of mock/: sign-in, findings at their line, replay and reconnection, and that every
  * page is free of serious accessibility findings, of horizontal scrolling and of requests to other hosts. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { axeFindings, dist, openBrowser, openPage, picture, points, until } from './lib.mjs'
 import { createMock, fillTask, MODEL } from './mock/server.mjs'
@@ -220,16 +221,67 @@ describe('a run', () => {
     await until('the end again', async () => (await end()) < 25)
   })
 
+  test('says at its end which classes it takes for which, and gives its files as one zip', async () => {
+    await start({ demo: true })
+    await signIn()
+    await page.goto(`${mock.url}/runs/1`)
+    await page.getByTitle('17 of 4 taken for 9').waitFor()
+    await page.getByText('4 taken for 9', { exact: true }).waitFor()
+    assert.equal(await page.locator('.epochs tbody tr').count(), 3)
+    const [zip] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'All as zip' }).click(),
+    ])
+    assert.equal(zip.suggestedFilename(), 'run-1.zip')
+    const bytes = readFileSync(await zip.path())
+    // the names of its central directory
+    const names = []
+    for (let at = bytes.indexOf('PK\x01\x02'); at >= 0; at = bytes.indexOf('PK\x01\x02', at + 4))
+      names.push(bytes.subarray(at + 46, at + 46 + bytes.readUInt16LE(at + 28)).toString())
+    const expected = ['algorithm.json', 'model.json', 'report.json', 'weights.safetensors'].map((n) => `run-1/${n}`)
+    assert.deepEqual(names.sort(), expected)
+    assert.ok(bytes.includes(Buffer.alloc(1000, 7)))
+  })
+
+  test('zooms all its curves together, smooths them, and gives them as CSV and as a picture', async () => {
+    await start({ demo: true })
+    await signIn()
+    await page.goto(`${mock.url}/runs/2`)
+    await until('the points', async () => (await points(page, 'loss')) > 100)
+    const all = await points(page, 'loss')
+    const before = await picture(page, 'accuracy')
+    const plot = await page.locator('[data-chart="loss"] .u-over').boundingBox()
+    await page.mouse.move(plot.x + plot.width * 0.2, plot.y + 40)
+    await page.mouse.down()
+    await page.mouse.move(plot.x + plot.width * 0.5, plot.y + 60, { steps: 5 })
+    await page.mouse.up()
+    await page.locator('[data-chart="accuracy"][data-zoomed="true"]').waitFor()
+    assert.notEqual((await picture(page, 'accuracy')).hash, before.hash)
+    await page.getByRole('button', { name: 'Whole run' }).click()
+    await page.locator('[data-chart="accuracy"][data-zoomed="false"]').waitFor()
+    await page.getByRole('slider', { name: 'Smoothing' }).fill('0.9')
+    await until('a smoother picture', async () => (await picture(page, 'accuracy')).hash !== before.hash)
+    const save = async (name) =>
+      (await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name }).click()]))[0]
+    const rows = readFileSync(await (await save('Save Loss as CSV')).path(), 'utf8')
+      .trim()
+      .split('\r\n')
+    assert.equal(rows[0], 'run,series,step,epoch,seconds,value')
+    assert.equal(rows.length - 1, all)
+    const png = readFileSync(await (await save('Save Loss as a picture')).path())
+    assert.deepEqual([...png.subarray(1, 4)], [...Buffer.from('PNG')])
+  })
+
   test('is cancelled after a question', async () => {
     await start()
     await signIn()
     await running(9)
     await page.locator('[data-run][data-state="RUNNING"]').waitFor()
-    await page.getByRole('button', { name: 'Cancel run' }).click()
+    await page.getByRole('button', { name: 'Stop run' }).click()
     await page.keyboard.press('Escape')
     await page.locator('dialog[open]').waitFor({ state: 'detached' })
-    await page.getByRole('button', { name: 'Cancel run' }).click()
-    await page.locator('dialog[open]').getByRole('button', { name: 'Cancel run' }).click()
+    await page.getByRole('button', { name: 'Stop run' }).click()
+    await page.locator('dialog[open]').getByRole('button', { name: 'Stop run' }).click()
     await page.locator('[data-run][data-state="CANCELLED"]').waitFor()
   })
 
@@ -342,7 +394,7 @@ for (const scheme of ['light', 'dark'])
       for (const place of places) {
         await page.goto(mock.url + place)
         await page.locator('main h1, main h2').first().waitFor()
-        await page.locator('.loading').waitFor({ state: 'detached' })
+        await until('the data', async () => (await page.locator('.loading').count()) === 0)
         found.push(...(await axeFindings(page)).map((f) => `${place} ${f}`))
         const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
         if (over > 0) found.push(`${place} is ${over} px too wide`)

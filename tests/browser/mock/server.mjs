@@ -271,6 +271,8 @@ export async function createMock({ port = 0, dist = join(root, 'webui/dist'), ti
       )
     if ((m = /^\/jobs\/(\d+)(?:\/(.*))?$/.exec(api)))
       return jobRoute(method, need(world.jobs.get(Number(m[1])), `job ${m[1]}`), m[2], q)
+    if (is('GET', /^\/partitions$/))
+      return { body: { items: [{ name: 'default', default: true, max_time_seconds: null, nodes: ['n1'] }] } }
     if (is('GET', /^\/nodes$/)) return { body: { items: [{ ...world.node, last_seen: new Date().toISOString() }] } }
     if (is('POST', /^\/nodes\/[^/]+\/(drain|resume)$/)) {
       world.node.state = m[1] === 'drain' ? 'drained' : 'up'
@@ -288,6 +290,12 @@ export async function createMock({ port = 0, dist = join(root, 'webui/dist'), ti
       if (!world.cancel(job)) throw new Refusal(409, `job ${job.row.id} has already ended`)
       return { body: job.row }
     }
+    if (method === 'POST' && (part === 'hold' || part === 'release')) {
+      job.row.held = part === 'hold'
+      world.event(job, part, 'PENDING', { by: 'admin' })
+      return { body: job.row }
+    }
+    if (method === 'POST' && part === 'clone') return { status: 201, body: world.submit(job.row.task, job.row) }
     if (part === 'events') return { body: { items: job.events } }
     if (part === 'artifacts') return { body: { items: job.artifacts } }
     if (part === 'metrics' || part === 'logs') {
@@ -302,6 +310,7 @@ export async function createMock({ port = 0, dist = join(root, 'webui/dist'), ti
         job.artifacts.find((x) => x.name === part.slice(10)),
         `artifact ${part}`,
       )
+      if (a.name === 'report.json') return { body: report(job) }
       return {
         body: Buffer.alloc(a.size, 7),
         headers: {
@@ -336,6 +345,26 @@ export async function createMock({ port = 0, dist = join(root, 'webui/dist'), ti
       http.closeAllConnections()
       await new Promise((ok) => http.close(ok))
     },
+  }
+}
+
+/** report.json as a trainer writes it: each epoch, and a confusion matrix in which one pair is confused most. */
+function report(job) {
+  const evals = job.metrics.filter((m) => m.record.kind === 'eval')
+  const count = (i, k) => (i === k ? 980 - i : i === 4 && k === 9 ? 17 : (i * 7 + k * 3) % 11 === 0 ? 2 : 0)
+  const ten = (f) => Array.from({ length: 10 }, (_, i) => f(i))
+  return {
+    format: 'trainyard.report/1',
+    outcome: 'finished',
+    epochs: evals.map((m, i) => ({
+      epoch: i + 1,
+      step: m.record.step,
+      train: { loss: m.record.values.loss * 0.9, accuracy: Math.min(1, m.record.values.accuracy + 0.01) },
+      eval: m.record.values,
+      learning_rate: 0.001,
+      seconds: 6.5 + i / 10,
+    })),
+    confusion_matrix: { of: 'test', rows_are: 'truth', labels: ten(String), rows: ten((i) => ten((k) => count(i, k))) },
   }
 }
 

@@ -10,8 +10,10 @@ import {
   useQueryClient,
   type InfiniteData,
 } from '@tanstack/react-query'
-import { useEffect } from 'react'
+import { useEffect, useState } from 'react'
 import { newKey } from '../lib/key'
+import { readReport } from '../lib/report'
+import { saveBlob } from '../lib/save'
 import { request, requestText, seg, upload } from './client'
 import { Problem } from './problem'
 import {
@@ -27,6 +29,7 @@ import {
   type ModelGraph,
   type MetricRecord,
   type Page,
+  type Partition,
   type Sequenced,
   type Session,
   type Task,
@@ -412,6 +415,29 @@ export function useArtifacts(id: number) {
   })
 }
 
+/** What the trainer said at the end. It never changes once it is there. */
+export function useReport(id: number, enabled: boolean) {
+  return useQuery({
+    queryKey: ['job', id, 'report'],
+    queryFn: async ({ signal }) =>
+      readReport(await request<unknown>('GET', `/jobs/${id}/artifacts/report.json`, { signal })),
+    enabled,
+    staleTime: Infinity,
+  })
+}
+
+/** Several files as one download; the code that packs them is loaded when first needed. */
+export function useZip() {
+  const [progress, setProgress] = useState(0)
+  const m = useMutation({
+    mutationFn: async (v: { name: string; entries: { path: string; url: string }[] }) => {
+      const { fetchZip } = await import('./zip')
+      saveBlob(await fetchZip(v.entries, setProgress), v.name)
+    },
+  })
+  return { ...m, progress }
+}
+
 export const artifactUrl = (id: number, name: string): string =>
   `/api/v1/jobs/${id}/artifacts/${name.split('/').map(encodeURIComponent).join('/')}`
 export const contentUrl = (a: Asset): string => `${a.url}/content`
@@ -479,6 +505,14 @@ export function useNodes() {
     queryKey: ['nodes'],
     queryFn: async ({ signal }) => (await request<{ items: ClusterNode[] }>('GET', '/nodes', { signal })).items,
     refetchInterval: 10000,
+  })
+}
+
+export function usePartitions() {
+  return useQuery({
+    queryKey: ['partitions'],
+    queryFn: async ({ signal }) => (await request<{ items: Partition[] }>('GET', '/partitions', { signal })).items,
+    staleTime: 60000,
   })
 }
 

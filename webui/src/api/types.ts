@@ -232,3 +232,10 @@ export interface ClusterNode {
   last_seen: string | null
   jobs: number[]
 }
+
+export interface Partition {
+  name: string
+  default: boolean
+  max_time_seconds: number | null
+  nodes: string[]
+}

@@ -29,7 +29,8 @@ export interface LiveProgress {
   secondsLeft: number | null
 }
 
-export type Axis = 'step' | 'epoch' | 'time'
+/** time: seconds since the run began; wall: seconds since 1970 */
+export type Axis = 'step' | 'epoch' | 'time' | 'wall'
 
 export class MetricSeries {
   readonly series = new Map<string, Series>()
@@ -95,8 +96,12 @@ export class MetricSeries {
     for (const s of this.series.values()) {
       let n = s.step.length
       while (n > 0 && s.step[n - 1]! > after) n--
+      if (n === s.step.length) continue
       this.points -= s.step.length - n
-      s.step.length = s.time.length = s.value.length = n
+      // A new array, not a shorter one: whoever computed something from the old one can tell.
+      s.step = s.step.slice(0, n)
+      s.time = s.time.slice(0, n)
+      s.value = s.value.slice(0, n)
     }
   }
 
@@ -142,23 +147,47 @@ export class MetricSeries {
 
   xOf(s: Series, i: number, axis: Axis): number {
     if (axis === 'time') return s.time[i]! - (this.firstTime ?? 0)
+    if (axis === 'wall') return s.time[i]!
     const { steps, epochs } = this.info
     if (axis === 'epoch' && steps && epochs) return (s.step[i]! * epochs) / steps
     return s.step[i]!
   }
 }
 
-/** Exponential moving average with its start-up bias removed; weight 0 leaves the values as they are. Gaps stay gaps. */
+/** Exponential moving average with its start-up bias removed; weight 0 leaves the values as they are. Gaps stay gaps.
+ * It remembers where it was: values that were only added since the last call cost nothing twice. */
+export class Smoother {
+  private out: (number | null)[] = []
+  private average = 0
+  private mass = 0
+  private weight = -1
+  private source: readonly (number | null)[] | null = null
+
+  /** The result is the same growing array at each call. */
+  of(values: readonly (number | null)[], weight: number): readonly (number | null)[] {
+    if (weight <= 0) return values
+    if (weight !== this.weight || values !== this.source || values.length < this.out.length) {
+      this.out = []
+      this.average = this.mass = 0
+      this.weight = weight
+      this.source = values
+    }
+    for (let i = this.out.length; i < values.length; i++) {
+      const v = values[i] ?? null
+      if (v === null) {
+        this.out.push(null)
+        continue
+      }
+      this.average = this.average * weight + v * (1 - weight)
+      this.mass = this.mass * weight + (1 - weight)
+      this.out.push(this.average / this.mass)
+    }
+    return this.out
+  }
+}
+
 export function smooth(values: readonly (number | null)[], weight: number): (number | null)[] {
-  if (weight <= 0) return [...values]
-  let average = 0
-  let mass = 0
-  return values.map((v) => {
-    if (v === null) return null
-    average = average * weight + v * (1 - weight)
-    mass = mass * weight + (1 - weight)
-    return average / mass
-  })
+  return [...new Smoother().of(values, weight)]
 }
 
 export interface Line {

@@ -1,27 +1,16 @@
-import { useEffect, useMemo, useState } from 'react'
-import { Link, useLocation } from 'wouter'
-import { artifactUrl, useArtifacts, useJob, useJobAction, useJobEvents } from '../api/hooks'
+import { useMemo } from 'react'
+import { Link } from 'wouter'
+import { useArtifacts, useJob } from '../api/hooks'
 import { useLiveJob, useLiveLogs, useLiveMetrics, type LiveMetrics } from '../api/live'
-import { isFinal, type Artifact, type Job } from '../api/types'
+import { isFinal, type Job } from '../api/types'
 import { useI18n, type MessageKey } from '../i18n'
-import {
-  formatBytes,
-  formatClock,
-  formatCompact,
-  formatCount,
-  formatDuration,
-  formatMetric,
-  formatTime,
-  isShare,
-} from '../lib/format'
+import { formatBytes, formatCompact, formatCount, formatDuration, formatMetric } from '../lib/format'
 import { parseRef } from '../lib/names'
-import { usePreference } from '../lib/preferences'
-import { align, smooth, type Axis, type Line } from '../lib/series'
+import { commandLine, requestOf } from '../lib/runlink'
 import {
   Ago,
-  Button,
   Card,
-  Confirm,
+  CopyButton,
   Empty,
   ErrorNote,
   Facts,
@@ -29,13 +18,17 @@ import {
   Loading,
   PageHead,
   ProgressBar,
-  Segmented,
   useNow,
   useTitle,
 } from '../widgets/basic'
-import { Chart, type ChartLine } from '../widgets/Chart'
+import { Curves, type CurveSource } from '../widgets/Curves'
 import { Icon } from '../widgets/icons'
 import { LogView } from '../widgets/LogView'
+import { Actions } from './run/Actions'
+import { Evaluation } from './run/Evaluation'
+import { Related } from './run/Related'
+import { Results } from './run/Results'
+import { Timeline } from './run/Timeline'
 
 export default function Run({ id }: { id: number }) {
   const { t } = useI18n()
@@ -88,71 +81,22 @@ function RunPage({ job }: { job: Job }) {
       />
       {job.failure && <Failure job={job} />}
       <Summary job={job} metrics={metrics} />
-      {job.kind === 'train' && <Curves job={job} metrics={metrics} />}
+      {job.kind === 'train' && <RunCurves job={job} metrics={metrics} />}
       <div className="split even">
-        <div className="run-log">
+        <div className="stack">
           <Card title={t('log.title')} flush>
             <LogView logs={logs} name={`run-${job.id}`} live={!isFinal(job.state)} />
           </Card>
+          {job.kind === 'train' && <RunEvaluation job={job} />}
         </div>
         <div className="stack">
-          <Artifacts job={job} />
+          <Results job={job} />
           <Timeline id={job.id} />
           <Configuration job={job} metrics={metrics} />
+          <Related job={job} />
         </div>
       </div>
     </div>
-  )
-}
-
-function Actions({ job }: { job: Job }) {
-  const { t } = useI18n()
-  const [, go] = useLocation()
-  const act = useJobAction()
-  const [asking, setAsking] = useState(false)
-  const over = isFinal(job.state)
-  // A run that ended by itself while the question stood needs no answer any more.
-  useEffect(() => {
-    // eslint-disable-next-line react-hooks/set-state-in-effect
-    if (over) setAsking(false)
-  }, [over])
-  return (
-    <>
-      {!over && (
-        <Button tone="danger" icon="stop" onClick={() => setAsking(true)}>
-          {t('run.cancel')}
-        </Button>
-      )}
-      {over && job.kind === 'train' && job.task && job.dataset && job.algorithm && job.model && (
-        <Button
-          icon="refresh"
-          onClick={() =>
-            go(
-              `/tasks/${encodeURIComponent(job.task ?? '')}/run?${new URLSearchParams({
-                dataset: job.dataset ?? '',
-                algorithm: job.algorithm ?? '',
-                model: job.model ?? '',
-              }).toString()}`,
-            )
-          }
-        >
-          {t('run.again')}
-        </Button>
-      )}
-      <Confirm
-        open={asking}
-        title={t('run.cancel.title', { id: job.id })}
-        text={t('run.cancel.text')}
-        action={t('run.cancel')}
-        busy={act.isPending}
-        error={act.error}
-        onClose={() => {
-          act.reset()
-          setAsking(false)
-        }}
-        onConfirm={() => act.mutate({ id: job.id, action: 'cancel' }, { onSuccess: () => setAsking(false) })}
-      />
-    </>
   )
 }
 
@@ -243,252 +187,26 @@ function Summary({ job, metrics }: { job: Job; metrics: LiveMetrics }) {
   )
 }
 
-/* --- curves --- */
-
-const axes: readonly Axis[] = ['step', 'epoch', 'time']
-
-function Curves({ job, metrics }: { job: Job; metrics: LiveMetrics }) {
+function RunCurves({ job, metrics }: { job: Job; metrics: LiveMetrics }) {
   const { t } = useI18n()
-  const [axis, setAxis] = usePreference('axis', axes, 'step')
-  const [scale, setScale] = usePreference('scale', ['linear', 'log'] as const, 'linear')
-  const [weight, setWeight] = useState(0)
-  const [more, setMore] = useState(false)
-  const keys = metrics.series.keys()
-  const shown = more ? keys : keys.filter((k) => k === 'loss' || k === 'accuracy' || keys.length <= 2)
-
+  const { series } = metrics
+  const sources = useMemo<CurveSource[]>(() => [{ label: `#${job.id}`, run: series, color: null }], [job.id, series])
   return (
-    <section
-      className="card curves"
-      aria-label={t('curves.title')}
-      data-points={metrics.series.points}
-      data-complete={metrics.complete}
-    >
-      <header className="card-head">
-        <h2>{t('curves.title')}</h2>
-        <div className="row wrap">
-          <label className="slider">
-            {t('curves.smoothing')}
-            <input
-              type="range"
-              min={0}
-              max={0.98}
-              step={0.01}
-              value={weight}
-              aria-valuetext={weight.toFixed(2)}
-              onChange={(e) => setWeight(Number(e.target.value))}
-            />
-            <output>{weight.toFixed(2)}</output>
-          </label>
-          <Segmented
-            label={t('curves.scale')}
-            value={scale}
-            onChange={setScale}
-            options={[
-              { value: 'linear', label: t('curves.linear') },
-              { value: 'log', label: t('curves.log') },
-            ]}
-          />
-          <Segmented
-            label={t('curves.axis')}
-            value={axis}
-            onChange={setAxis}
-            options={axes.map((a) => ({ value: a, label: t(`axis.${a}`) }))}
-          />
-        </div>
-      </header>
-      {keys.length === 0 ? (
-        <p className="curves-empty">
-          {!metrics.complete ? t('loading') : isFinal(job.state) ? t('curves.none') : t('curves.waiting')}
-        </p>
-      ) : (
-        <div className="chart-grid">
-          {shown.map((k) => (
-            <MetricChart
-              key={k}
-              name={k}
-              metrics={metrics}
-              axis={axis}
-              weight={weight}
-              logarithmic={scale === 'log' && !isShare(k)}
-              group={`run-${job.id}`}
-            />
-          ))}
-        </div>
-      )}
-      {keys.length > shown.length || more ? (
-        <div className="curves-more">
-          <Button tone="quiet" onClick={() => setMore(!more)}>
-            {more ? t('curves.fewer') : t('curves.more', { n: keys.length - shown.length })}
-          </Button>
-        </div>
-      ) : null}
-    </section>
+    <Curves
+      title={t('curves.title')}
+      sources={sources}
+      version={metrics.version}
+      group={`run-${job.id}`}
+      points={series.points}
+      complete={metrics.complete}
+      empty={!metrics.complete ? t('loading') : isFinal(job.state) ? t('curves.none') : t('curves.waiting')}
+    />
   )
 }
 
-function MetricChart({
-  name,
-  metrics,
-  axis,
-  weight,
-  logarithmic,
-  group,
-}: {
-  name: string
-  metrics: LiveMetrics
-  axis: Axis
-  weight: number
-  logarithmic: boolean
-  group: string
-}) {
-  const { t, locale } = useI18n()
-  const { series, version } = metrics
-  const { lines, data } = useMemo(() => {
-    void version // the series are one growing object; the version says that it grew
-    const made: ChartLine[] = []
-    const drawn: Line[] = []
-    for (const [side, color] of [
-      ['train', '--chart-train'],
-      ['eval', '--chart-eval'],
-    ] as const) {
-      const s = series.series.get(`${side}/${name}`)
-      if (!s || s.step.length === 0) continue
-      const x = s.step.map((_, i) => series.xOf(s, i, axis))
-      // A logarithmic axis has no place for zero and below.
-      const y = logarithmic ? s.value.map((v) => (v !== null && v > 0 ? v : null)) : s.value
-      const points = s.step.length < 40
-      const value = (v: number | null) => formatMetric(name, v, locale)
-      if (weight > 0) {
-        made.push({ label: side, color, faint: true })
-        drawn.push({ x, y })
-      }
-      made.push({ label: side, color, points, value })
-      drawn.push({ x, y: smooth(y, weight) })
-    }
-    return { lines: made, data: drawn.length ? align(drawn) : [[]] }
-  }, [series, version, name, axis, weight, logarithmic, locale])
-  if (lines.length === 0) return null
-
-  const compact = (v: number) => formatCompact(v, locale)
-  return (
-    <div className="chart-cell">
-      <h3>
-        {name === 'loss' || name === 'accuracy' ? t(`metric.${name}`) : name.replaceAll('_', ' ')}
-        <span className="legend">
-          {lines
-            .filter((l) => l.value)
-            .map((l) => (
-              <span key={l.label}>
-                <i style={{ background: `var(${l.color})` }} />
-                {t(l.label === 'train' ? 'side.train' : 'side.eval')}
-                <b>{formatMetric(name, series.last(`${l.label}/${name}`), locale)}</b>
-              </span>
-            ))}
-        </span>
-      </h3>
-      <Chart
-        title={name}
-        lines={lines}
-        data={data}
-        group={group}
-        logarithmic={logarithmic}
-        xLabel={axis === 'time' ? formatDuration : axis === 'epoch' ? (v) => String(Number(v.toFixed(2))) : compact}
-        yLabel={(v) =>
-          Math.abs(v) >= 10000
-            ? compact(v)
-            : Math.abs(v) < 1e-3 && v !== 0
-              ? v.toExponential(0)
-              : String(Number(v.toPrecision(3)))
-        }
-      />
-    </div>
-  )
-}
-
-/* --- what it left and did --- */
-
-const weightiness = (a: Artifact): number => (a.name.startsWith('weights') ? 0 : a.name === 'report.json' ? 1 : 2)
-
-/** What one came for first; checkpoints are many and seldom wanted, so they are folded. */
-function Artifacts({ job }: { job: Job }) {
-  const { t } = useI18n()
+function RunEvaluation({ job }: { job: Job }) {
   const artifacts = useArtifacts(job.id)
-  const items = artifacts.data ?? []
-  const checkpoints = items.filter((a) => a.name.startsWith('checkpoints/'))
-  const files = items
-    .filter((a) => !checkpoints.includes(a))
-    .sort((a, b) => weightiness(a) - weightiness(b) || a.name.localeCompare(b.name))
-  return (
-    <Card title={t('artifacts.title')} flush>
-      <ErrorNote error={artifacts.error} onRetry={() => void artifacts.refetch()} />
-      {items.length === 0 && (
-        <p className="card-text faint">{t(isFinal(job.state) ? 'artifacts.none' : 'artifacts.later')}</p>
-      )}
-      <ArtifactList id={job.id} items={files} />
-      {checkpoints.length > 0 && (
-        <details className="artifacts-more">
-          <summary>{t('artifacts.checkpoints', { n: checkpoints.length })}</summary>
-          <ArtifactList id={job.id} items={checkpoints} />
-        </details>
-      )}
-    </Card>
-  )
-}
-
-function ArtifactList({ id, items }: { id: number; items: readonly Artifact[] }) {
-  const { locale } = useI18n()
-  if (items.length === 0) return null
-  return (
-    <ul className="artifacts">
-      {items.map((a) => (
-        <li key={`${a.attempt} ${a.name}`}>
-          <a href={artifactUrl(id, a.name)} download={a.name.split('/').at(-1)} data-artifact={a.name}>
-            <Icon name="download" size={15} />
-            <span className="grow">{a.name}</span>
-            <span className="faint num">{formatBytes(a.size, locale)}</span>
-          </a>
-        </li>
-      ))}
-    </ul>
-  )
-}
-
-function Timeline({ id }: { id: number }) {
-  const { t, locale } = useI18n()
-  const events = useJobEvents(id)
-  return (
-    <Card title={t('timeline.title')}>
-      <ErrorNote error={events.error} onRetry={() => void events.refetch()} />
-      {events.data && events.data.length === 0 && <p className="faint">{t('timeline.empty')}</p>}
-      <ol className="timeline">
-        {events.data?.map((e) => (
-          <li key={e.seq}>
-            <time dateTime={e.at} title={formatClock(Date.parse(e.at) / 1000)}>
-              {formatTime(e.at, locale)}
-            </time>
-            <div>
-              <b>{e.event.replaceAll('_', ' ')}</b>
-              {e.to && e.to !== e.from && <span className="faint"> → {t(`state.${e.to}`)}</span>}
-              {e.attempt > 1 && <span className="label">{t('run.attempt', { n: e.attempt })}</span>}
-              <Detail detail={e.detail} />
-            </div>
-          </li>
-        ))}
-      </ol>
-    </Card>
-  )
-}
-
-function Detail({ detail }: { detail: Record<string, unknown> | null }) {
-  const parts = Object.entries(detail ?? {}).filter(([, v]) => v !== null && v !== '')
-  if (parts.length === 0) return null
-  return (
-    <p className="faint">
-      {parts
-        .map(([k, v]) => `${k.replaceAll('_', ' ')}: ${typeof v === 'object' ? JSON.stringify(v) : String(v)}`)
-        .join(' · ')}
-    </p>
-  )
+  return <Evaluation job={job} has={artifacts.data?.some((a) => a.name === 'report.json') ?? false} />
 }
 
 function Configuration({ job, metrics }: { job: Job; metrics: LiveMetrics }) {
@@ -505,8 +223,12 @@ function Configuration({ job, metrics }: { job: Job; metrics: LiveMetrics }) {
   const { info } = metrics.series
   const r = job.resources
   const overrides = Object.entries(job.overrides)
+  const request = requestOf(job)
   return (
-    <Card title={t('config.title')}>
+    <Card
+      title={t('config.title')}
+      actions={job.task && request && <CopyButton label={t('config.copy')} text={commandLine(job.task, request)} />}
+    >
       <Facts
         items={[
           job.model ? [t('kind.model'), link('models', job.model)] : null,

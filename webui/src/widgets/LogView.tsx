@@ -1,9 +1,10 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useEffect, useLayoutEffect, useRef, useState } from 'react'
+import { useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import type { LiveLogs, LogLine } from '../api/live'
 import { useI18n } from '../i18n'
 import { formatClock } from '../lib/format'
-import { Button, ErrorNote, IconButton } from './basic'
+import { saveText } from '../lib/save'
+import { Button, ErrorNote, IconButton, Segmented } from './basic'
 
 const ROW = 20
 
@@ -13,8 +14,17 @@ export function LogView({ logs, name, live }: { logs: LiveLogs; name: string; li
   const box = useRef<HTMLDivElement>(null)
   const [follow, setFollow] = useState(true)
   const [search, setSearch] = useState('')
+  const [level, setLevel] = useState<'all' | 'stderr'>('all')
   const wanted = search.trim().toLowerCase()
-  const lines = wanted ? logs.lines.filter((l) => l.record.text.toLowerCase().includes(wanted)) : logs.lines
+  const { lines: all, version } = logs
+  const lines = useMemo(() => {
+    void version // the lines are one growing array; the version says that it grew
+    return wanted || level !== 'all'
+      ? all.filter(
+          (l) => (level === 'all' || l.record.stream === level) && l.record.text.toLowerCase().includes(wanted),
+        )
+      : all
+  }, [all, version, wanted, level])
 
   // The virtualizer keeps its own state outside of React's rules; nothing here is memoised on it.
   // eslint-disable-next-line react-hooks/incompatible-library
@@ -70,8 +80,19 @@ export function LogView({ logs, name, live }: { logs: LiveLogs; name: string; li
           value={search}
           onChange={(e) => setSearch(e.target.value)}
         />
+        <Segmented
+          label={t('log.level')}
+          value={level}
+          onChange={setLevel}
+          options={[
+            { value: 'all', label: t('log.all') },
+            { value: 'stderr', label: t('log.err') },
+          ]}
+        />
         <span className="faint grow" role="status">
-          {t('log.lines', { n: lines.length })}
+          {lines.length === all.length
+            ? t('log.lines', { n: lines.length })
+            : t('log.matches', { n: lines.length, all: all.length })}
         </span>
         {logs.more && (
           <Button tone="quiet" onClick={logs.loadEarlier}>
@@ -97,7 +118,9 @@ export function LogView({ logs, name, live }: { logs: LiveLogs; name: string; li
         data-lines={logs.lines.length}
       >
         {lines.length === 0 && (
-          <p className="log-empty">{t(wanted ? 'log.none' : logs.loading ? 'loading' : 'log.empty')}</p>
+          <p className="log-empty">
+            {t(wanted || level !== 'all' ? 'log.none' : logs.loading ? 'loading' : 'log.empty')}
+          </p>
         )}
         <div style={{ height: rows.getTotalSize() }}>
           {rows.getVirtualItems().map((item) => {
@@ -111,7 +134,7 @@ export function LogView({ logs, name, live }: { logs: LiveLogs; name: string; li
                 style={{ transform: `translateY(${item.start}px)` }}
               >
                 <span>{formatClock(line.record.t)}</span>
-                <code>{line.record.text}</code>
+                <code>{marked(line.record.text, wanted)}</code>
               </div>
             )
           })}
@@ -126,11 +149,23 @@ export function LogView({ logs, name, live }: { logs: LiveLogs; name: string; li
   )
 }
 
+/** The text with what was searched for marked in it. */
+function marked(text: string, wanted: string): ReactNode {
+  if (!wanted) return text
+  const parts: ReactNode[] = []
+  const low = text.toLowerCase()
+  let at = 0
+  for (let hit = low.indexOf(wanted); hit >= 0; hit = low.indexOf(wanted, at)) {
+    parts.push(text.slice(at, hit), <mark key={hit}>{text.slice(hit, hit + wanted.length)}</mark>)
+    at = hit + wanted.length
+  }
+  parts.push(text.slice(at))
+  return parts
+}
+
 function save(lines: readonly LogLine[], name: string): void {
-  const text = lines.map((l) => `${new Date(l.record.t * 1000).toISOString()} ${l.record.stream} ${l.record.text}\n`)
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob(text, { type: 'text/plain' }))
-  link.download = `${name}.log`
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+  saveText(
+    lines.map((l) => `${new Date(l.record.t * 1000).toISOString()} ${l.record.stream} ${l.record.text}\n`).join(''),
+    `${name}.log`,
+  )
 }

@@ -483,7 +483,7 @@ export function useDebounced<T>(value: T, ms: number): T {
   return late
 }
 
-export function CopyButton({ text }: { text: string }) {
+export function CopyButton({ text, label }: { text: string; label?: string }) {
   const { t } = useI18n()
   const [done, setDone] = useState(false)
   // Only a secure context has a clipboard; elsewhere the button would do nothing, so there is none.
@@ -491,7 +491,7 @@ export function CopyButton({ text }: { text: string }) {
   return (
     <IconButton
       icon={done ? 'check' : 'copy'}
-      label={t('action.copy')}
+      label={label ?? t('action.copy')}
       onClick={() =>
         void navigator.clipboard.writeText(text).then(() => {
           setDone(true)
