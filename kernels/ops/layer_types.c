@@ -6,29 +6,37 @@
 #include "kernels/ops/conv2d.h"
 #include "kernels/ops/dense.h"
 #include "kernels/ops/impls.h"
+#include "kernels/ops/merge.h"
 #include "kernels/ops/norms.h"
 #include "kernels/ops/pool2d.h"
 #include "kernels/ops/shapes.h"
 
 static const struct layer_type *const types[] = {
-    &layer_dense,      &layer_conv2d, &layer_max_pool2d, &layer_avg_pool2d, &layer_flatten, &layer_relu,
-    &layer_gelu,       &layer_tanh,   &layer_sigmoid,    &layer_softmax,    &layer_dropout, &layer_batch_norm,
-    &layer_layer_norm, &layer_add,    &layer_concat,     &layer_rescale,
+    &layer_dense,        &layer_conv2d,     &layer_max_pool2d, &layer_avg_pool2d, &layer_flatten,
+    &layer_relu,         &layer_gelu,       &layer_tanh,       &layer_sigmoid,    &layer_softmax,
+    &layer_dropout,      &layer_batch_norm, &layer_layer_norm, &layer_add,        &layer_concat,
+    &layer_rescale,      &layer_leaky_relu, &layer_relu6,      &layer_elu,        &layer_silu,
+    &layer_hard_sigmoid, &layer_hard_swish, &layer_multiply,   &layer_reshape,    &layer_permute,
+    &layer_slice,        &layer_pad,        &layer_upsample,
 };
 
 static const struct op_ref *const references[] = {
-    &dense_ref,      &conv2d_ref, &max_pool2d_ref, &avg_pool2d_ref, &flatten_ref, &relu_ref,
-    &gelu_ref,       &tanh_ref,   &sigmoid_ref,    &softmax_ref,    &dropout_ref, &batch_norm_ref,
-    &layer_norm_ref, &add_ref,    &concat_ref,     &rescale_ref,
+    &dense_ref,      &conv2d_ref, &max_pool2d_ref,   &avg_pool2d_ref, &flatten_ref,    &relu_ref,
+    &gelu_ref,       &tanh_ref,   &sigmoid_ref,      &softmax_ref,    &dropout_ref,    &batch_norm_ref,
+    &layer_norm_ref, &add_ref,    &concat_ref,       &rescale_ref,    &leaky_relu_ref, &relu6_ref,
+    &elu_ref,        &silu_ref,   &hard_sigmoid_ref, &hard_swish_ref, &multiply_ref,   &reshape_ref,
+    &permute_ref,    &slice_ref,  &pad_ref,          &upsample_ref,
 };
 
 /* Without oneDNN the cpu backend uses the reference for what is missing here. */
 static const struct op_impl *const cpu[] = {
 #ifdef HAVE_ONEDNN
-    &dense_cpu,   &conv2d_cpu,     &max_pool2d_cpu, &avg_pool2d_cpu,
+    &dense_cpu,      &conv2d_cpu,     &max_pool2d_cpu, &avg_pool2d_cpu,
 #endif
-    &flatten_cpu, &relu_cpu,       &gelu_cpu,       &tanh_cpu,       &sigmoid_cpu, &softmax_cpu,
-    &dropout_cpu, &batch_norm_cpu, &layer_norm_cpu, &add_cpu,        &concat_cpu,  &rescale_cpu,
+    &flatten_cpu,    &relu_cpu,       &gelu_cpu,       &tanh_cpu,       &sigmoid_cpu,      &softmax_cpu,
+    &dropout_cpu,    &batch_norm_cpu, &layer_norm_cpu, &add_cpu,        &concat_cpu,       &rescale_cpu,
+    &leaky_relu_cpu, &relu6_cpu,      &elu_cpu,        &silu_cpu,       &hard_sigmoid_cpu, &hard_swish_cpu,
+    &multiply_cpu,   &reshape_cpu,    &permute_cpu,    &slice_cpu,      &pad_cpu,          &upsample_cpu,
 };
 
 #define COUNT(a) (int)(sizeof(a) / sizeof((a)[0]))

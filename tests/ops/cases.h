@@ -9,6 +9,8 @@ struct param_set {
     const char *name;
     double a, b;      /* one number, or a pair (b < 0: the same as a) */
     const char *text; /* instead of numbers */
+    int count;        /* of ints, instead of a and b */
+    int64_t ints[SHAPE_MAX_RANK];
 };
 
 struct op_case {
@@ -18,7 +20,9 @@ struct op_case {
     struct shape in[3];
     enum dtype dtype;
     struct param_set params[6]; /* until name is NULL */
+    double scale;               /* of the inputs, which are in -1..1 otherwise */
     bool relu;                  /* also with relu fused */
+    bool blocked;               /* performance with inputs by blocks of 8 channels */
     bool speed;                 /* for the performance mode only */
 };
 

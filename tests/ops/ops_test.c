@@ -19,6 +19,9 @@
 #include "kernels/backend/backend.h"
 #include "kernels/ops/reference.h"
 #include "kernels/spec/params.h"
+#ifdef HAVE_ONEDNN
+#include "kernels/ops/onednn.h"
+#endif
 
 #define CHECK_TOLERANCE    2e-5
 #define GRADIENT_TOLERANCE 1e-6
@@ -51,7 +54,9 @@ static struct layer_node *node_of(const struct op_case *c)
         snprintf(v[k].text, sizeof(v[k].text), "%s", p->text ? p->text : "");
         v[k].num[0] = p->a;
         v[k].num[1] = p->b < 0 && p->a >= 0 ? p->a : p->b;
-        v[k].count = p->text ? 0 : 2;
+        v[k].count = p->text ? 0 : p->count ? p->count : 2;
+        for (int i = 0; i < p->count; i++)
+            v[k].num[i] = (double)p->ints[i];
     }
     memcpy(n->params, v, sizeof(*v) * (size_t)n->type->param_count);
     free(v);
@@ -86,6 +91,8 @@ static struct tensors make(const struct op_case *c)
     for (int i = 0; i < c->inputs; i++) {
         t.in_n[i] = (size_t)(c->rows * shape_elements(&c->in[i]));
         t.in[i] = filled(t.in_n[i]);
+        for (size_t k = 0; c->scale > 0 && k < t.in_n[i]; k++)
+            t.in[i][k] = (double)(float)(t.in[i][k] * c->scale);
         for (size_t k = 0; c->dtype == DTYPE_U8 && k < t.in_n[i]; k++)
             t.in[i][k] = floor(fabs(t.in[i][k]) * 255);
         t.grad_in[i] = xcalloc(t.in_n[i], sizeof(double));
@@ -183,9 +190,46 @@ static float *plain32(const double *from, size_t n)
     return p;
 }
 
+/* How the inputs lie in memory: as they are, or by blocks of 8 channels as convolutions hand them on. */
+enum form { FORM_PLAIN, FORM_BLOCKED, FORM_FIRST_BLOCKED, FORM_COUNT };
+static const char *const form_names[] = {"", ", blocked", ", first input blocked"};
+
+static bool form_applies(const struct backend *b, const struct op_case *c, enum form form)
+{
+    if (form == FORM_PLAIN)
+        return true;
+#ifdef HAVE_ONEDNN
+    return b->find(b, c->type)->any_layout && c->in[0].rank >= 2 && c->in[0].rank <= 3 &&
+           c->dtype == DTYPE_F32 && (form == FORM_BLOCKED || c->inputs > 1);
+#else
+    (void)b, (void)c;
+    return false;
+#endif
+}
+
+static void set_form(struct op_tensor *t, int64_t rows, enum form form, int index)
+{
+#ifdef HAVE_ONEDNN
+    dnnl_dims_t dims = {rows};
+    if (form == FORM_PLAIN || (form == FORM_FIRST_BLOCKED && index > 0))
+        return;
+    for (int a = 0; a < t->shape.rank; a++)
+        dims[1 + a] = t->shape.dim[a];
+    t->layout = xcalloc(1, sizeof(struct layout));
+    onednn_must(dnnl_memory_desc_init_by_tag(&t->layout->md, 1 + t->shape.rank, dims, dnnl_f32,
+                                             t->shape.rank == 2 ? dnnl_aBc8b : dnnl_aBcd8b),
+                "a layout by blocks");
+    t->bytes = dnnl_memory_desc_get_size(&t->layout->md);
+#else
+    (void)t, (void)rows, (void)form, (void)index;
+#endif
+}
+
 /* A planned op of the backend with all its buffers; in and out are plain here and converted where the op
  * wants otherwise. */
 struct machine {
+    enum form form;
+    struct layout *layouts[3];
     struct backend *b;
     struct op op;
     struct op_call call;
@@ -195,14 +239,16 @@ struct machine {
 };
 
 static void machine_make(struct machine *m, struct backend *b, const struct op_case *c,
-                         const struct tensors *t, bool relu)
+                         const struct tensors *t, bool relu, enum form form)
 {
     struct err err = {0};
-    *m = (struct machine){.b = b,
-                          .op = {.node = t->node, .rows = c->rows + 2, .training = true, .relu = relu}};
+    *m = (struct machine){
+        .b = b, .form = form, .op = {.node = t->node, .rows = c->rows + 2, .training = true, .relu = relu}};
     for (int i = 0; i < c->inputs; i++) {
         m->op.in[i] = (struct op_tensor){.shape = c->in[i], .dtype = c->dtype};
         m->op.in[i].bytes = (size_t)(m->op.rows * shape_elements(&c->in[i])) * (size_t)dtype_size(c->dtype);
+        set_form(&m->op.in[i], m->op.rows, form, i);
+        m->layouts[i] = m->op.in[i].layout;
         m->op.wants_input_grad[i] = c->dtype == DTYPE_F32;
     }
     if (op_plan(b, &m->op, &err) < 0) {
@@ -230,8 +276,17 @@ static void machine_make(struct machine *m, struct backend *b, const struct op_c
         m->in[i] = plain32(t->in[i], t->in_n[i]);
         for (size_t k = 0; c->dtype == DTYPE_U8 && k < t->in_n[i]; k++)
             ((uint8_t *)m->in[i])[k] = (uint8_t)t->in[i][k];
+        m->grad_in[i] = xcalloc(t->in_n[i] + m->op.in[i].bytes / sizeof(float) + 4096, sizeof(float));
+        if (m->op.in[i].layout) {
+            struct op_tensor from = m->op.in[i];
+            void *blocked = b->alloc(b, m->op.in[i].bytes, &err);
+            from.layout = NULL;
+            memset(blocked, 0, m->op.in[i].bytes);
+            b->convert(b, &from, m->in[i], &m->op.in[i], blocked, c->rows, false);
+            free(m->in[i]);
+            m->in[i] = blocked;
+        }
         m->call.in[i] = m->in[i];
-        m->grad_in[i] = xcalloc(t->in_n[i] + 4096, sizeof(float));
         m->call.grad_in[i] = m->op.wants_input_grad[i] ? m->grad_in[i] : NULL;
     }
     for (int i = 0; i < t->node->weight_count; i++) {
@@ -249,6 +304,7 @@ static void machine_drop(struct machine *m)
     for (int i = 0; i < m->op.node->input_count; i++) {
         free(m->in[i]);
         free(m->grad_in[i]);
+        free(m->layouts[i]);
     }
     for (int i = 0; i < m->op.node->weight_count; i++) {
         free(m->weights[i]);
@@ -269,9 +325,15 @@ static int check_gradients(const struct op_case *c, const struct tensors *t, str
         double *want = xcalloc(t->in_n[i], sizeof(double));
         for (size_t k = 0; k < t->in_n[i]; k++)
             want[k] = t->grad_in[i][k] * times;
-        if (m->op.wants_input_grad[i])
-            failed += compare(c, times > 1 ? "accumulated input gradient" : "input gradient", want,
-                              m->grad_in[i], t->in_n[i]);
+        float *got = xcalloc(t->in_n[i] + 16, sizeof(float));
+        struct op_tensor to = m->op.in[i];
+        to.layout = NULL;
+        if (m->op.wants_input_grad[i]) {
+            m->b->convert(m->b, &m->op.in[i], m->grad_in[i], &to, got, c->rows, false);
+            failed += compare(c, times > 1 ? "accumulated input gradient" : "input gradient", want, got,
+                              t->in_n[i]);
+        }
+        free(got);
         free(want);
     }
     for (int i = 0; i < t->node->weight_count; i++)
@@ -281,11 +343,11 @@ static int check_gradients(const struct op_case *c, const struct tensors *t, str
     return failed;
 }
 
-static int check(struct backend *b, const struct op_case *c, bool relu)
+static int check(struct backend *b, const struct op_case *c, bool relu, enum form form)
 {
     struct tensors t = make(c);
     struct machine m;
-    machine_make(&m, b, c, &t, relu);
+    machine_make(&m, b, c, &t, relu, form);
     float *out = xcalloc(t.out_n + 16, sizeof(float));
     int failed = 0;
     m.op.impl->forward(&m.op, &m.call);
@@ -311,6 +373,8 @@ static int check(struct backend *b, const struct op_case *c, bool relu)
     free(out);
     machine_drop(&m);
     drop(&t);
+    if (failed)
+        printf("  in the form: %s%s\n", relu ? "relu fused" : "as it is", form_names[form]);
     return failed;
 }
 
@@ -400,7 +464,8 @@ static void performance(struct backend *b, const struct op_case *c)
 {
     struct tensors t = make(c);
     struct machine m;
-    machine_make(&m, b, c, &t, c->relu && b->find(b, c->type)->fuses_relu);
+    machine_make(&m, b, c, &t, c->relu && b->find(b, c->type)->fuses_relu,
+                 c->blocked ? FORM_BLOCKED : FORM_PLAIN);
     struct layer_cost cost;
     t.node->type->cost(t.node, &cost);
     double forward = best_time(&m, m.op.impl->forward), backward = best_time(&m, m.op.impl->backward);
@@ -461,8 +526,12 @@ int main(int argc, char **argv)
             continue;
         ran++;
         if (!strcmp(mode, "check")) {
-            failed += check(b, c, false);
-            failed += c->relu && b->find(b, c->type)->fuses_relu ? check(b, c, true) : 0;
+            for (int form = 0; form < FORM_COUNT; form++) {
+                if (!form_applies(b, c, (enum form)form))
+                    continue;
+                failed += check(b, c, false, (enum form)form);
+                failed += c->relu && b->find(b, c->type)->fuses_relu ? check(b, c, true, (enum form)form) : 0;
+            }
         } else if (!strcmp(mode, "gradient")) {
             failed += gradient(c);
         } else {
