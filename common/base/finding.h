@@ -19,7 +19,8 @@ struct finding {
                               * that was verified */
     char *pointer;    /* JSON pointer into the file, NULL when the file is not JSON */
     int line, column; /* from 1; 0: not known */
-    char *hint;       /* what would be right; may be NULL */
+    int inside; /* the pointer names a string: the character in it that is meant, from 1; 0: its start */
+    char *hint; /* what would be right; may be NULL */
     char *expected, *actual; /* may be NULL */
     double seconds;          /* how long the check took; 0 when not measured */
 };

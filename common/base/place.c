@@ -168,11 +168,29 @@ bool json_locate(const char *text, size_t n, const char *pointer, bool want_key,
     return found;
 }
 
+/* Columns from a string's opening quote to its character number `inside`; an escape is one character of it. */
+static int columns_inside(const char *text, size_t n, const struct finding *it)
+{
+    size_t at = 0;
+    for (int line = 1; line < it->line && at < n; at++)
+        line += text[at] == '\n';
+    at += (size_t)it->column - 1;
+    if (at >= n || text[at] != '"')
+        return 0;
+    size_t from = at++;
+    for (int i = 1; i < it->inside && at < n && text[at] != '"'; i++)
+        at += text[at] != '\\' ? 1 : at + 1 < n && text[at + 1] == 'u' ? 6 : 2;
+    return (int)(at - from);
+}
+
 void findings_locate(struct findings *f, const char *text, size_t n)
 {
     for (size_t i = 0; i < f->count; i++) {
         struct finding *it = &f->items[i];
-        if (it->pointer && it->line == 0)
-            json_locate(text, n, it->pointer, false, &it->line, &it->column);
+        if (!it->pointer || it->line != 0)
+            continue;
+        json_locate(text, n, it->pointer, false, &it->line, &it->column);
+        if (it->inside)
+            it->column += columns_inside(text, n, it);
     }
 }

@@ -29,10 +29,15 @@ void backend_destroy(struct backend *b)
         b->destroy(b);
 }
 
+const struct op_impl *op_impl_of(const struct backend *b, const struct layer_node *n)
+{
+    return n->type->kernel ? b->user : b->find(b, n->type->name);
+}
+
 int op_plan(struct backend *b, struct op *op, struct err *err)
 {
     op->backend = b;
-    op->impl = b->find(b, op->node->type->name);
+    op->impl = op_impl_of(b, op->node);
     if (!op->impl)
         return err_set(err, ERR_UNSUPPORTED, "layer %s: the %s backend has no %s", op->node->name, b->name,
                        op->node->type->name);

@@ -84,6 +84,7 @@ struct backend {
     const char *name;
     int threads;
     const struct op_impl *(*find)(const struct backend *b, const char *type); /* NULL: lacks it */
+    const struct op_impl *user; /* for layers that users wrote as programs; NULL: lacks it */
     /* Device memory; on the host 64-byte aligned. */
     void *(*alloc)(struct backend *b, size_t bytes, struct err *err);
     void (*free)(struct backend *b, void *p);
@@ -98,6 +99,9 @@ struct backend {
  * Caller backend_destroy()s after all its ops. */
 struct backend *backend_create(const char *name, int threads, struct err *err);
 void backend_destroy(struct backend *b); /* NULL is legal */
+
+/* How the backend computes a layer; NULL: it cannot. */
+const struct op_impl *op_impl_of(const struct backend *b, const struct layer_node *n);
 
 /* Plan one op: finds the implementation, checks, calls plan. -1 names the layer. op's node, rows, training,
  * in[], wants_input_grad and relu are set by the caller. */

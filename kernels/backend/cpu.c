@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "kernels/backend/host.h"
 #include "kernels/ops/impls.h"
+#include "kernels/usercode/kernel_op.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -94,6 +95,7 @@ struct backend *backend_cpu_create(int threads, struct err *err)
     *b = (struct backend){.name = "cpu",
                           .threads = host_threads(threads),
                           .find = find,
+                          .user = &kernel_op_cpu,
                           .alloc = host_alloc,
                           .free = host_free};
 #ifdef _OPENMP

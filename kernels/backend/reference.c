@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "kernels/backend/host.h"
 #include "kernels/ops/impls.h"
+#include "kernels/usercode/kernel_op.h"
 
 static const struct op_impl *find(const struct backend *b, const char *type)
 {
@@ -25,6 +26,7 @@ struct backend *backend_reference_create(int threads, struct err *err)
     *b = (struct backend){.name = "reference",
                           .threads = host_threads(threads),
                           .find = find,
+                          .user = &kernel_op_reference,
                           .alloc = host_alloc,
                           .free = host_free,
                           .convert = host_convert,

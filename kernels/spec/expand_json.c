@@ -162,6 +162,10 @@ static int read_use(struct scope *s, size_t i, struct use *u)
     parse_layer_name(s->p, pointer_to(at, sizeof(at), u->pointer, "name"), u->name);
     u->row = layer_type_find(u->type);
     u->file = u->row ? NULL : layer_library_find(s->library, u->type);
+    if (u->file && u->file->type) { /* a program is one layer, as a built-in one is */
+        u->row = u->file->type;
+        u->file = NULL;
+    }
     if (!u->row && !u->file) {
         scope_unknown_type(s, u->pointer, u->type);
         return -1;

@@ -29,6 +29,7 @@
 
 struct layer_library; /* a set of parsed layer files, found by name */
 struct layer_file;
+struct kernel_layer;
 struct model_spec;
 
 struct layer_library *layer_library_create(void);
@@ -49,6 +50,10 @@ const char *layer_file_name(const struct layer_file *file);
 struct model_spec *layer_file_model(const struct layer_library *l, const struct layer_file *file,
                                     const struct shape *shape, struct findings *f);
 int layer_file_input_count(const struct layer_file *file);
+/* The program that is its body (owned by the file); NULL: a composite. */
+struct kernel_layer *layer_file_kernel(const struct layer_file *file);
+/* Its parameters' defaults; caller frees. */
+struct param_value *layer_file_defaults(const struct layer_file *file);
 bool layer_file_has_shapes(const struct layer_file *file); /* every input says its shape */
 /* {"name","description","kind":"composite","parameters":[...],"inputs":[...],"layers":N} */
 void layer_file_write_json(const struct layer_file *file, struct buf *out);

@@ -9,7 +9,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "kernels/spec/model.h"
 #include "kernels/spec/params.h"
+#include "kernels/usercode/kernel_layer_json.h"
 
 static void layer_file_free(struct layer_file *file)
 {
@@ -24,6 +26,8 @@ static void layer_file_free(struct layer_file *file)
     }
     for (int i = 0; i < file->input_count; i++)
         free(file->inputs[i]);
+    kernel_layer_free(file->kernel);
+    free(file->type);
     free(file->params);
     free(file->inputs);
     free(file->shapes);
@@ -251,21 +255,44 @@ static void read_output(struct parse *p, const json_t *body, struct layer_file *
     parse_fail(p, "outputs", "/composite/outputs/0", "the composite has no layer \"%.80s\"", name);
 }
 
+static void read_kernel(struct parse *p, struct layer_file *file)
+{
+    const json_t *body = parse_member(p, file->root, "", "kernel", JSON_OBJECT);
+    if (json_object_get(file->root, "composite"))
+        parse_fail(p, "body", "/kernel", "a layer has one body: \"composite\" or \"kernel\"");
+    if (!body || p->failed)
+        return;
+    file->kernel = kernel_layer_read(p, body, file->name, file->params, file->param_count);
+    if (!file->kernel)
+        return;
+    struct kernel_layer *k = file->kernel;
+    file->type = xcalloc(1, sizeof(*file->type));
+    *file->type = (struct layer_type){.name = file->name,
+                                      .group = "custom",
+                                      .min_inputs = k->input_count,
+                                      .max_inputs = k->input_count,
+                                      .params = file->params,
+                                      .param_count = file->param_count,
+                                      .infer = kernel_layer_infer,
+                                      .cost = kernel_layer_cost,
+                                      .kernel = k};
+    file->inputs = xcalloc((size_t)k->input_count, sizeof(*file->inputs));
+    file->shapes = xcalloc((size_t)k->input_count, sizeof(*file->shapes));
+    for (int i = 0; i < k->input_count; i++)
+        file->inputs[file->input_count++] = xstrdup(k->inputs[i].name);
+}
+
 static void read_body(struct parse *p, struct layer_file *file)
 {
     static const char *const known[] = {"inputs", "layers", "outputs", NULL};
-    const json_t *body = parse_member(p, file->root, "", "composite", JSON_OBJECT);
     if (json_object_get(file->root, "kernel")) {
-        struct finding *it =
-            parse_fail(p, "body", "/kernel", "layers written as kernels are not supported by trainer %s",
-                       TRAINYARD_VERSION);
-        finding_hint(
-            it, "write the layer as a \"composite\" of built-in layers; `trainyard-train layers` lists them");
+        read_kernel(p, file);
         return;
     }
+    const json_t *body = parse_member(p, file->root, "", "composite", JSON_OBJECT);
     if (!body) {
         if (!json_object_get(file->root, "composite"))
-            parse_fail(p, "body", "", "the layer has no body: member \"composite\" is missing");
+            parse_fail(p, "body", "", "the layer has no body: it needs a \"composite\" or a \"kernel\"");
         return;
     }
     parse_members(p, body, "/composite", known, known);
@@ -385,6 +412,32 @@ bool layer_file_has_shapes(const struct layer_file *file)
     return true;
 }
 
+/* The one layer that it is, named as the file. */
+static void model_of_kernel(struct model_spec *m, const struct layer_file *file)
+{
+    struct spec_layer l = {.name = xstrdup(file->name),
+                           .pointer = xstrdup("/kernel"),
+                           .type = file->type,
+                           .params = params_defaults(file->params, file->param_count),
+                           .inputs = xcalloc((size_t)file->input_count, sizeof(char *)),
+                           .input_count = file->input_count};
+    for (int i = 0; i < file->input_count; i++)
+        l.inputs[i] = xstrdup(file->inputs[i]);
+    m->layers = vec_grow(m->layers, &m->layer_cap, m->layer_count + 1, sizeof(*m->layers));
+    m->layers[m->layer_count++] = l;
+    model_spec_output(m, file->name);
+}
+
+struct kernel_layer *layer_file_kernel(const struct layer_file *file)
+{
+    return file->kernel;
+}
+
+struct param_value *layer_file_defaults(const struct layer_file *file)
+{
+    return params_defaults(file->params, file->param_count);
+}
+
 struct model_spec *layer_file_model(const struct layer_library *l, const struct layer_file *file,
                                     const struct shape *shape, struct findings *f)
 {
@@ -396,7 +449,10 @@ struct model_spec *layer_file_model(const struct layer_library *l, const struct 
         free(m->inputs[i].pointer);
         m->inputs[i].pointer = xasprintf("/composite/inputs/%d", i);
     }
-    expand_layer_file(&p, l, file, m);
+    if (file->kernel)
+        model_of_kernel(m, file);
+    else
+        expand_layer_file(&p, l, file, m);
     if (p.failed) {
         model_spec_destroy(m);
         return NULL;
@@ -429,7 +485,7 @@ void layer_file_write_json(const struct layer_file *file, struct buf *out)
     buf_json_str(out, file->name);
     buf_puts(out, ",\"description\":");
     buf_json_str(out, json_string_value(json_object_get(file->root, "description")));
-    buf_puts(out, ",\"kind\":\"composite\",\"parameters\":[");
+    buf_printf(out, ",\"kind\":\"%s\",\"parameters\":[", file->kernel ? "kernel" : "composite");
     for (int i = 0; i < file->param_count; i++) {
         if (i)
             buf_putc(out, ',');
@@ -441,5 +497,8 @@ void layer_file_write_json(const struct layer_file *file, struct buf *out)
             buf_putc(out, ',');
         buf_json_str(out, file->inputs[i]);
     }
-    buf_printf(out, "],\"layers\":%zu}", json_array_size(file->layers));
+    if (file->kernel)
+        buf_printf(out, "],\"backward\":\"%s\"}", file->kernel->derived ? "derived" : "given");
+    else
+        buf_printf(out, "],\"layers\":%zu}", json_array_size(file->layers));
 }

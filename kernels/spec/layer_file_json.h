@@ -17,8 +17,10 @@ struct layer_file {
     char **inputs;
     struct shape *shapes; /* rank 0: not said */
     int input_count;
-    const json_t *layers; /* of the body, in root */
-    const char *output;   /* name of the body's output layer, in root */
+    struct kernel_layer *kernel; /* the body is a program; the members after it are then not used */
+    struct layer_type *type;     /* and this is its row */
+    const json_t *layers;        /* of the body, in root */
+    const char *output;          /* name of the body's output layer, in root */
 };
 
 struct layer_library {

@@ -88,6 +88,8 @@ struct layer_cost {
     double activation_bytes;              /* kept for the backward pass, one sample, float32 */
 };
 
+struct kernel_layer;
+
 /* A layer in a checked graph. */
 struct layer_node {
     char *name;                    /* "conv1"; inside a composite "block1/conv" */
@@ -117,6 +119,7 @@ struct layer_type {
      * before it". */
     int (*infer)(struct layer_node *n, struct err *err);
     void (*cost)(const struct layer_node *n, struct layer_cost *out);
+    struct kernel_layer *kernel; /* a user's program (usercode/kernel_layer.h); NULL: built in */
 };
 
 /* THE table (ops/layer_types.c). */

@@ -201,45 +201,106 @@ void schema_write_model(struct buf *out)
     buf_puts(out, "}}\n");
 }
 
+#define TENSOR_NAME    "{\"type\": \"string\", \"pattern\": \"^[A-Za-z_][A-Za-z0-9_]{0,46}$\"}"
+#define NUMBER_OR_NAME "{\"type\": \"integer\", \"minimum\": 1}, " TENSOR_NAME
+#define KERNEL_SHAPE(dim)                                                                                    \
+    "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 5, \"items\": {\"anyOf\": [" dim "]}}"
+#define PROGRAM                                                                                              \
+    "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"items\": {\"type\": \"string\", "          \
+    "\"pattern\": \"^[^\\n]*$\"}}]}"
+#define OBJECT(required, properties)                                                                         \
+    "{\"type\": \"object\", \"additionalProperties\": false, \"required\": [" required                       \
+    "], \"properties\": {" properties "}}"
+#define DOMAIN_PAIR                                                                                          \
+    "{\"type\": \"array\", \"minItems\": 2, \"maxItems\": 2, \"items\": {\"type\": \"number\"}}"
+
+/* docs/kernels.md says what they mean. */
+static void write_kernel(struct buf *out)
+{
+    static const char formula[] =
+        NUMBER_OR_NAME ", {\"type\": \"string\", \"pattern\": \"^=\", \"maxLength\": 63}";
+    buf_puts(out, "  \"kernel\": {\"type\": \"object\", \"required\": [\"inputs\", \"output\", \"forward\"], "
+                  "\"additionalProperties\": false,\n"
+                  "   \"properties\": {\n    \"inputs\": {\"type\": \"array\", \"minItems\": 1, "
+                  "\"maxItems\": 8, \"items\": " OBJECT(
+                      "\"name\", \"shape\"", "\"name\": " TENSOR_NAME ", \"shape\": " KERNEL_SHAPE(
+                                                 NUMBER_OR_NAME) ", \"domain\": " DOMAIN_PAIR) "},\n");
+    buf_printf(
+        out,
+        "    \"weights\": {\"type\": \"array\", \"maxItems\": 8, \"items\": " OBJECT(
+            "\"name\", \"shape\", \"initializer\"",
+            "\"name\": " TENSOR_NAME ", \"shape\": " KERNEL_SHAPE(
+                "%s") ", \"initializer\": {\"enum\": [\"zeros\", \"ones\", "
+                      "\"constant\", "
+                      "\"normal\", \"uniform\", \"glorot_uniform\", "
+                      "\"he_uniform\", \"he_normal\"]}, \"value\": "
+                      "{\"type\": \"number\"}, "
+                      "\"decay\": {\"type\": \"boolean\"}, "
+                      "\"domain\": " DOMAIN_PAIR) "},\n"
+                                                  "    \"output\": " OBJECT("\"name\", \"shape\"",
+                                                                            "\"name\": " TENSOR_NAME ", "
+                                                                            "\"shape\":"
+                                                                            " " KERNEL_SHAPE("%s")) ",\n",
+        formula, formula);
+    buf_puts(out,
+             "    \"over\": {\"type\": \"array\", \"items\": " TENSOR_NAME "},\n"
+             "    \"backward_over\": {\"type\": \"array\", \"minItems\": 1, \"items\": " TENSOR_NAME "},\n"
+             "    \"forward\": " PROGRAM ",\n    \"backward\": " PROGRAM ",\n"
+             "    \"try\": {\"type\": \"array\", \"maxItems\": 8, \"items\": {\"type\": \"object\", "
+             "\"additionalProperties\": "
+             "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1024}}}}}\n");
+}
+
 void schema_write_layer(struct buf *out)
 {
-    buf_puts(
-        out,
-        HEAD("layer.schema.json",
-             "A layer made of other layers") " \"required\": [\"format\", \"name\", \"composite\"],\n"
-                                             " \"additionalProperties\": false,\n \"properties\": {\n"
-                                             "  \"format\": {\"const\": \"trainyard.layer/1\"},\n  "
-                                             "\"name\": " FILE_NAME ",\n  " DESCRIPTION ",\n"
-                                             "  \"parameters\": {\"type\": \"array\", \"maxItems\": 64, "
-                                             "\"items\": {\"type\": \"object\","
-                                             " \"required\": [\"name\", \"type\", \"default\"], "
-                                             "\"additionalProperties\": false,\n   \"properties\": {\n"
-                                             "    \"name\": {\"type\": \"string\", \"pattern\": "
-                                             "\"^[A-Za-z_][A-Za-z0-9_]{0,63}$\"},\n"
-                                             "    \"type\": {\"enum\": [\"integer\", \"real\", \"boolean\", "
-                                             "\"choice\"]},\n"
-                                             "    \"default\": {\"type\": [\"number\", \"boolean\", "
-                                             "\"string\"]},\n"
-                                             "    \"min\": {\"type\": \"number\"}, \"max\": {\"type\": "
-                                             "\"number\"},\n"
-                                             "    \"choices\": {\"type\": \"array\", \"minItems\": 1, "
-                                             "\"maxItems\": 64, \"items\": {\"type\": \"string\", "
-                                             "\"minLength\": 1,"
-                                             " \"maxLength\": 23, \"pattern\": \"^[^|]*$\"}},\n    \"help\": "
-                                             "{\"type\": \"string\"}}}},\n"
-                                             "  \"composite\": {\"type\": \"object\", \"required\": "
-                                             "[\"inputs\", \"layers\", \"outputs\"], "
-                                             "\"additionalProperties\": false,\n"
-                                             "   \"properties\": {\n    \"inputs\": {\"type\": \"array\", "
-                                             "\"minItems\": 1, \"items\": {\"anyOf\": [" LAYER_NAME ",\n"
-                                             "     {\"type\": \"object\", \"required\": [\"name\"], "
-                                             "\"additionalProperties\": false, \"properties\": "
-                                             "{\"name\": " LAYER_NAME ", \"shape\": ");
+    buf_puts(out,
+             HEAD("layer.schema.json", "A layer of one's own: made of other layers, or written as a "
+                                       "program") " \"required\": [\"format\", \"name\"], \"oneOf\": "
+                                                  "[{\"required\": [\"composite\"]}, {\"required\": "
+                                                  "[\"kernel\"]}],\n"
+                                                  " \"additionalProperties\": false,\n \"properties\": "
+                                                  "{\n"
+                                                  "  \"format\": {\"const\": \"trainyard.layer/1\"},\n  "
+                                                  "\"name\": " FILE_NAME ",\n  " DESCRIPTION ",\n"
+                                                  "  \"parameters\": {\"type\": \"array\", \"maxItems\": "
+                                                  "64, "
+                                                  "\"items\": {\"type\": \"object\","
+                                                  " \"required\": [\"name\", \"type\", \"default\"], "
+                                                  "\"additionalProperties\": false,\n   \"properties\": "
+                                                  "{\n"
+                                                  "    \"name\": {\"type\": \"string\", \"pattern\": "
+                                                  "\"^[A-Za-z_][A-Za-z0-9_]{0,63}$\"},\n"
+                                                  "    \"type\": {\"enum\": [\"integer\", \"real\", "
+                                                  "\"boolean\", "
+                                                  "\"choice\"]},\n"
+                                                  "    \"default\": {\"type\": [\"number\", \"boolean\", "
+                                                  "\"string\"]},\n"
+                                                  "    \"min\": {\"type\": \"number\"}, \"max\": "
+                                                  "{\"type\": "
+                                                  "\"number\"},\n"
+                                                  "    \"choices\": {\"type\": \"array\", \"minItems\": "
+                                                  "1, "
+                                                  "\"maxItems\": 64, \"items\": {\"type\": \"string\", "
+                                                  "\"minLength\": 1,"
+                                                  " \"maxLength\": 23, \"pattern\": \"^[^|]*$\"}},\n    "
+                                                  "\"help\": "
+                                                  "{\"type\": \"string\"}}}},\n"
+                                                  "  \"composite\": {\"type\": \"object\", \"required\": "
+                                                  "[\"inputs\", \"layers\", \"outputs\"], "
+                                                  "\"additionalProperties\": false,\n"
+                                                  "   \"properties\": {\n    \"inputs\": {\"type\": "
+                                                  "\"array\", "
+                                                  "\"minItems\": 1, \"items\": {\"anyOf\": [" LAYER_NAME ",\n"
+                                                  "     {\"type\": \"object\", \"required\": [\"name\"], "
+                                                  "\"additionalProperties\": false, \"properties\": "
+                                                  "{\"name\": " LAYER_NAME ", \"shape\": ");
     write_shape(out);
     buf_puts(out, "}}]}},\n    \"layers\": {\"type\": \"array\", \"minItems\": 1, \"items\": {\"$ref\": "
                   "\"#/$defs/layer\"}},\n"
                   "    \"outputs\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": 1, \"items\": "
-                  "{\"type\": \"string\"}}}}},\n"
+                  "{\"type\": \"string\"}}}},\n");
+    write_kernel(out);
+    buf_puts(out, "},\n"
                   " \"$defs\": {\"expression\": {\"type\": \"string\", \"pattern\": \"^=\","
                   " \"description\": \"over the parameters: + - * / % ( ) comparisons min max floor ceil "
                   "round if\"},\n  \"layer\": ");

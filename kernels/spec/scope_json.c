@@ -55,7 +55,9 @@ void scope_index(struct scope *s)
 const struct layer_file *scope_file_of(const struct scope *s, const json_t *layer)
 {
     const char *type = json_string_value(json_object_get(layer, "type"));
-    return type && !layer_type_find(type) ? layer_library_find(s->library, type) : NULL;
+    const struct layer_file *file =
+        type && !layer_type_find(type) ? layer_library_find(s->library, type) : NULL;
+    return file && !file->type ? file : NULL;
 }
 
 char *scope_flat_name(const struct scope *s, const char *name, const struct layer_file *file)

@@ -55,7 +55,7 @@ static void trace_backward(const struct graph *g, const struct backend *b, struc
     flow[g->outputs[0]].gradient = true;
     for (int i = g->node_count - 1; i >= g->input_count; i--) {
         const struct layer_node *n = &g->nodes[i];
-        const struct op_impl *impl = b->find(b, n->type->name);
+        const struct op_impl *impl = op_impl_of(b, n);
         flow[i].backward = flow[i].gradient && flow[i].needs && impl && impl->backward;
         for (int k = 0; flow[i].backward && k < n->input_count; k++)
             flow[n->inputs[k]].gradient = flow[n->inputs[k]].gradient || flow[n->inputs[k]].needs;
@@ -66,7 +66,7 @@ static void trace_backward(const struct graph *g, const struct backend *b, struc
 static bool fuses_relu(const struct executor *x, const struct flow *flow, int i)
 {
     const struct graph *g = x->graph;
-    const struct op_impl *impl = x->backend->find(x->backend, g->nodes[i].type->name);
+    const struct op_impl *impl = op_impl_of(x->backend, &g->nodes[i]);
     if (!impl || !impl->fuses_relu || flow[i].consumers != 1 || is_output(g, i))
         return false;
     return strcmp(g->nodes[flow[i].consumer].type->name, "relu") == 0;
@@ -111,7 +111,7 @@ static int plain(struct executor *x, int v)
 static int add_operation(struct executor *x, int node, const struct flow *flow, struct err *err)
 {
     const struct layer_node *n = &x->graph->nodes[node];
-    const struct op_impl *impl = x->backend->find(x->backend, n->type->name);
+    const struct op_impl *impl = op_impl_of(x->backend, n);
     int in[LAYER_MAX_INPUTS];
     bool relu = fuses_relu(x, flow, node);
     for (int k = 0; k < n->input_count; k++) {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "kernels/verify/checks.h"
+#include "kernels/verify/verify_kernel.h"
 
 static const struct shape candidates[] = {
     {3, {8, 16, 16}}, {1, {64}},          {3, {3, 32, 32}}, {3, {64, 8, 8}},
@@ -82,12 +83,35 @@ static void take_findings(struct verification *v, struct attempt *a, bool hint)
                                          "\"inputs\": [{\"name\": \"x\", \"shape\": [3, 32, 32]}]");
 }
 
+/* A program is proven by itself; then as a layer, in a model of its own. */
+static void check_kernel(struct verification *v, const struct layer_file *file)
+{
+    struct kernel_layer *k = layer_file_kernel(file);
+    struct param_value *params = layer_file_defaults(file);
+    struct buf text = {0};
+    verify_kernel(v, k, params);
+    layer_file_write_json(file, &v->summary);
+    if (k->derived) { /* the reader may want to see, and keep, what was derived */
+        v->summary.len--;
+        program_print(k->backward, &k->backward_scope, &text);
+        buf_puts(&v->summary, ",\"derived\":");
+        buf_json_str(&v->summary, buf_str(&text));
+        buf_putc(&v->summary, '}');
+    }
+    buf_free(&text);
+    free(params);
+}
+
 static void check_file(struct verification *v, const struct layer_library *library,
                        const struct layer_file *file)
 {
     char shape[96];
     check_passed(v, "layer.syntax", "valid JSON of format trainyard.layer/1");
     check_passed(v, "layer.parameters", "every parameter has a type, limits and a default within them");
+    if (layer_file_kernel(file)) {
+        check_kernel(v, file);
+        return;
+    }
     struct attempt a = attempt_best(library, file);
     take_findings(v, &a, !a.g && a.m && !layer_file_has_shapes(file));
     if (a.g) {

@@ -162,7 +162,7 @@ static void mistakes_in_a_layer_file(void **state)
     refuse("\"type\": \"relu\"", "\"type\": \"conv_block\"", "layer.recursion", "/composite/layers/2",
            "conv_block -> conv_block");
     refuse("\"composite\"", "\"kernel\": {\"forward\": \"\"}, \"composite\"", "layer.body", "/kernel",
-           "not supported");
+           "one body");
     refuse("\"composite\"", "\"composit\"", "layer.members", "/composit", "did you mean \"composite\"");
 }
 

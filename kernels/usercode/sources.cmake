@@ -1,0 +1,13 @@
+list(APPEND KERNELS_SOURCES usercode/tree.c usercode/lex.c usercode/parse.c usercode/derive.c usercode/run.c usercode/emit.c usercode/build.c
+     usercode/kernel_layer.c usercode/kernel_op.c)
+list(APPEND KERNELS_JSON_SOURCES usercode/kernel_layer_json.c)
+list(APPEND KERNELS_DEPENDS ${CMAKE_DL_LIBS} m)
+find_path(LIBTCC_INCLUDE libtcc.h)
+find_library(LIBTCC_LIBRARY tcc)
+if(LIBTCC_INCLUDE AND LIBTCC_LIBRARY)
+  message(STATUS "kernels: libtcc found, layers of one's own compile without a C compiler")
+  list(APPEND KERNELS_DEPENDS ${LIBTCC_LIBRARY})
+  list(APPEND KERNELS_DEFINES HAVE_LIBTCC)
+else()
+  message(STATUS "kernels: libtcc not found, layers of one's own need a C compiler at run time, or are interpreted")
+endif()
