@@ -304,6 +304,65 @@ describe('a run', () => {
   })
 })
 
+describe('many runs', () => {
+  test('are searched, ordered and grouped, with all of it in the address', async () => {
+    await start({ demo: true })
+    await signIn()
+    await page.goto(`${mock.url}/runs`)
+    const names = () => page.locator('tr[data-job] .row-link').allInnerTexts()
+    await until('four rows', async () => (await names()).length === 4)
+    await page.getByRole('searchbox', { name: /Search runs/ }).fill('-failed task:mnist wid')
+    await page.getByText('No run matches').waitFor()
+    await page.getByRole('searchbox', { name: /Search runs/ }).fill('wid')
+    await until('one row', async () => (await names()).length === 1)
+    await page.getByRole('searchbox', { name: /Search runs/ }).fill('')
+    await page.getByRole('button', { name: 'Accuracy' }).click()
+    assert.equal(await page.getByRole('columnheader', { name: 'Accuracy' }).getAttribute('aria-sort'), 'descending')
+    const shown = (await page.locator('td[data-label="Accuracy"]').allInnerTexts()).map(parseFloat)
+    const known = shown.filter((v) => !Number.isNaN(v))
+    assert.ok(known.length >= 2)
+    assert.deepEqual(
+      known,
+      [...known].sort((a, b) => b - a),
+    )
+    await page.getByRole('button', { name: 'Columns' }).click()
+    await page.getByRole('checkbox', { name: 'Owner' }).check()
+    await page.keyboard.press('Escape')
+    await page.getByRole('columnheader', { name: 'Owner' }).waitFor()
+    await page.getByRole('button', { name: 'Group' }).click()
+    await page.getByRole('radio', { name: 'State' }).check()
+    await page.getByRole('heading', { level: 2, name: /Completed/ }).waitFor()
+    const address = page.url()
+    await page.goto('about:blank')
+    await page.goto(address)
+    await page.getByRole('heading', { level: 2, name: /Completed/ }).waitFor()
+    await page.getByRole('columnheader', { name: 'Owner' }).first().waitFor()
+  })
+
+  test('are compared: one picture of all curves, and in what they differ', async () => {
+    await start({ demo: true })
+    await signIn()
+    await page.goto(`${mock.url}/runs`)
+    await page.getByRole('checkbox', { name: 'Choose run #1' }).check()
+    await page.getByRole('checkbox', { name: 'Choose run #2' }).check()
+    await page.getByRole('link', { name: 'Compare' }).click()
+    await page.waitForURL(/compare\?runs=/)
+    const losses = [1, 2].reduce(
+      (n, id) => n + mock.world.jobs.get(id).metrics.filter((m) => 'loss' in (m.record.values ?? {})).length,
+      0,
+    )
+    await until(`${losses} points`, async () => (await points(page, 'loss')) === losses)
+    const row = page.locator('[data-setting="/epochs"]')
+    assert.deepEqual((await row.locator('td').allInnerTexts()).sort(), ['3', '5'])
+    assert.equal(await page.locator('[data-setting="/batch_size"]').count(), 0)
+    await page.getByRole('button', { name: 'All settings' }).click()
+    await page.locator('[data-setting="/batch_size"]').waitFor()
+    const both = await picture(page, 'loss')
+    await page.getByRole('checkbox', { name: 'Show run #2' }).uncheck()
+    await until('another picture', async () => (await picture(page, 'loss')).hash !== both.hash)
+  })
+})
+
 test('a task is created and searched for by keyboard alone', async () => {
   await start()
   await signIn()
@@ -337,6 +396,7 @@ const places = [
   '/runs/1',
   '/runs/3',
   '/runs/4',
+  '/compare?runs=1,2,3',
   '/nodes',
   '/nowhere',
 ]

@@ -17,6 +17,7 @@ const Asset = lazy(() => import('./pages/Asset'))
 const NewRun = lazy(() => import('./pages/NewRun'))
 const Runs = lazy(() => import('./pages/Runs'))
 const Run = lazy(() => import('./pages/Run'))
+const Compare = lazy(() => import('./pages/Compare'))
 const Nodes = lazy(() => import('./pages/Nodes'))
 
 function Pages() {
@@ -42,6 +43,7 @@ function Pages() {
         <Route path="/runs" component={Runs} />
         <Route path="/runs/:id">{(p) => <Run key={path} id={Number(p.id)} />}</Route>
         <Route path="/jobs/:id">{(p) => <Redirect to={`/runs/${p.id}`} replace />}</Route>
+        <Route path="/compare" component={Compare} />
         <Route path="/nodes" component={Nodes} />
         <Route>
           <Empty icon="help" title={t('missing.title')}>

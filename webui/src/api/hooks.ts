@@ -6,6 +6,7 @@ import {
   QueryCache,
   useInfiniteQuery,
   useMutation,
+  useQueries,
   useQuery,
   useQueryClient,
   type InfiniteData,
@@ -396,6 +397,45 @@ export function useJob(id: number) {
   return useQuery({
     queryKey: ['job', id],
     queryFn: ({ signal }) => request<Job>('GET', `/jobs/${id}`, { signal }),
+  })
+}
+
+/** Several runs by their numbers; one that does not exist is null. */
+export function useJobsById(ids: readonly number[]) {
+  return useQueries({
+    queries: ids.map((id) => ({
+      queryKey: ['job', id],
+      queryFn: ({ signal }: { signal: AbortSignal }) => request<Job>('GET', `/jobs/${id}`, { signal }),
+    })),
+    combine: (all) => ({
+      jobs: all.flatMap((q) => q.data ?? []),
+      pending: all.some((q) => q.isPending),
+      error: all.find((q) => q.error)?.error ?? null,
+    }),
+  })
+}
+
+/** The algorithm file of each run, as JSON; null where it cannot be had. */
+export function useAlgorithmsOf(jobs: readonly Job[]): unknown[] {
+  return useQueries({
+    queries: jobs.map((j) => ({
+      queryKey: ['content', j.task, 'algorithms', j.algorithm],
+      queryFn: ({ signal }: { signal: AbortSignal }) =>
+        requestText(`/tasks/${seg(j.task ?? '')}/algorithms/${seg(j.algorithm ?? '')}/content`, signal),
+      enabled: j.task !== null && j.algorithm !== null,
+      staleTime: Infinity,
+    })),
+    combine: algorithmsOf,
+  })
+}
+
+function algorithmsOf(all: readonly { data: string | undefined }[]): unknown[] {
+  return all.map((q) => {
+    try {
+      return q.data === undefined ? null : (JSON.parse(q.data) as unknown)
+    } catch {
+      return null
+    }
   })
 }
 

@@ -1,7 +1,8 @@
 /* Hooks that stay current over the page's one stream (stream/client.ts). */
 import { useQueryClient } from '@tanstack/react-query'
-import { useEffect, useState, useSyncExternalStore } from 'react'
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react'
 import { MetricSeries } from '../lib/series'
+import type { StreamClient } from '../stream/client'
 import { useStream } from '../stream/context'
 import { request } from './client'
 import { putJob } from './hooks'
@@ -108,6 +109,28 @@ export interface LiveMetrics {
   complete: boolean
 }
 
+/** Fills a store from a run's first record on; returns how to stop. done: the history is there. */
+function follow(stream: StreamClient, id: number, store: Batched<MetricSeries>, done: () => void): () => void {
+  let upTo = Infinity
+  store.pace = 250
+  const arrived = () => {
+    if (store.pace === 0) return
+    store.pace = 0
+    done()
+  }
+  return stream.subscribe(`job/${id}/metrics`, 0, {
+    event: (data, seq) => {
+      const e = data as Omit<Sequenced<MetricRecord>, 'seq'>
+      if (store.value.add({ ...e, seq })) store.changed()
+      if (seq >= upTo) arrived()
+    },
+    subscribed: (seq) => {
+      upTo = seq
+      if (seq <= 0) arrived()
+    },
+  })
+}
+
 /** All points of a run, from the first one, replayed and then live. */
 export function useLiveMetrics(id: number): LiveMetrics {
   const stream = useStream()
@@ -120,26 +143,44 @@ export function useLiveMetrics(id: number): LiveMetrics {
     // eslint-disable-next-line react-hooks/set-state-in-effect
     setStore(fresh)
     setComplete(false)
-    let upTo = Infinity
-    fresh.pace = 250
-    const arrived = () => {
-      if (fresh.pace === 0) return
-      fresh.pace = 0
-      setComplete(true)
-    }
-    return stream.subscribe(`job/${id}/metrics`, 0, {
-      event: (data, seq) => {
-        const e = data as Omit<Sequenced<MetricRecord>, 'seq'>
-        if (fresh.value.add({ ...e, seq })) fresh.changed()
-        if (seq >= upTo) arrived()
-      },
-      subscribed: (seq) => {
-        upTo = seq
-        if (seq <= 0) arrived()
-      },
-    })
+    return follow(stream, id, fresh, () => setComplete(true))
   }, [stream, id])
   return { series: store.value, version, complete }
+}
+
+export interface ManyMetrics {
+  of: ReadonlyMap<number, MetricSeries>
+  version: number
+}
+
+/** The same for several runs at once. */
+export function useManyMetrics(ids: readonly number[]): ManyMetrics {
+  const stream = useStream()
+  const [stores, setStores] = useState<ReadonlyMap<number, Batched<MetricSeries>>>(new Map())
+  const key = ids.join(',')
+  useEffect(() => {
+    const fresh = new Map(
+      key
+        .split(',')
+        .filter(Boolean)
+        .map((id) => [Number(id), new Batched(new MetricSeries())]),
+    )
+    // A new choice of runs begins with empty stores; the subscriptions fill them.
+    // eslint-disable-next-line react-hooks/set-state-in-effect
+    setStores(fresh)
+    const stop = [...fresh].map(([id, store]) => follow(stream, id, store, () => undefined))
+    return () => stop.forEach((f) => f())
+  }, [stream, key])
+  const subscribe = useCallback(
+    (f: () => void) => {
+      const stop = [...stores.values()].map((s) => s.subscribe(f))
+      return () => stop.forEach((g) => g())
+    },
+    [stores],
+  )
+  const version = useSyncExternalStore(subscribe, () => [...stores.values()].reduce((n, s) => n + s.snapshot(), 0))
+  const of = useMemo(() => new Map([...stores].map(([id, s]) => [id, s.value])), [stores])
+  return { of, version }
 }
 
 export type LogLine = Sequenced<LogRecord>

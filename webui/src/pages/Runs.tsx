@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'react'
 import { useSearchParams } from 'wouter'
 import { useJobs } from '../api/hooks'
 import { useI18n } from '../i18n'
@@ -7,6 +8,30 @@ import { JobTable } from '../widgets/JobTable'
 const filters = ['all', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
 type Filter = (typeof filters)[number]
 
+/** Asks for the next page when its end comes into view. */
+function More({ busy, load }: { busy: boolean; load: () => void }) {
+  const { t } = useI18n()
+  const box = useRef<HTMLDivElement>(null)
+  const now = useRef(load)
+  useEffect(() => {
+    now.current = load
+  })
+  useEffect(() => {
+    const el = box.current
+    if (!el || busy) return
+    const o = new IntersectionObserver((e) => e.some((x) => x.isIntersecting) && now.current(), { rootMargin: '600px' })
+    o.observe(el)
+    return () => o.disconnect()
+  }, [busy])
+  return (
+    <div className="more" ref={box}>
+      <Button busy={busy} onClick={load}>
+        {t('action.more')}
+      </Button>
+    </div>
+  )
+}
+
 export default function Runs() {
   const { t } = useI18n()
   useTitle(t('nav.runs'))
@@ -14,18 +39,25 @@ export default function Runs() {
   const filter: Filter = filters.find((f) => f === params.get('state')) ?? 'all'
   const jobs = useJobs(filter === 'all' ? {} : { state: filter })
   const items = jobs.data?.pages.flatMap((p) => p.items) ?? []
+  const choose = (
+    <Segmented
+      label={t('col.state')}
+      value={filter}
+      onChange={(v) =>
+        setParams((now) => {
+          const next = new URLSearchParams(now)
+          if (v === 'all') next.delete('state')
+          else next.set('state', v)
+          return next
+        })
+      }
+      options={filters.map((f) => ({ value: f, label: f === 'all' ? t('runs.all') : t(`state.${f}`) }))}
+    />
+  )
 
   return (
     <>
       <PageHead title={t('nav.runs')} note={t('runs.note')} />
-      <div className="toolbar">
-        <Segmented
-          label={t('col.state')}
-          value={filter}
-          onChange={(v) => setParams(v === 'all' ? {} : { state: v })}
-          options={filters.map((f) => ({ value: f, label: f === 'all' ? t('runs.all') : t(`state.${f}`) }))}
-        />
-      </div>
       <ErrorNote error={jobs.error} onRetry={() => void jobs.refetch()} />
       {jobs.isPending ? (
         <Loading />
@@ -39,18 +71,15 @@ export default function Runs() {
             {t('runs.empty.text')}
           </Empty>
         ) : (
-          <Empty icon="search" title={t('runs.none')} />
+          <>
+            <div className="toolbar">{choose}</div>
+            <Empty icon="search" title={t('runs.none')} />
+          </>
         )
       ) : (
-        <JobTable jobs={items} />
+        <JobTable jobs={items} tools={choose} />
       )}
-      {jobs.hasNextPage && (
-        <div className="more">
-          <Button busy={jobs.isFetchingNextPage} onClick={() => void jobs.fetchNextPage()}>
-            {t('action.more')}
-          </Button>
-        </div>
-      )}
+      {jobs.hasNextPage && <More busy={jobs.isFetchingNextPage} load={() => void jobs.fetchNextPage()} />}
     </>
   )
 }

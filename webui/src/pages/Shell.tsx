@@ -83,7 +83,11 @@ export function Shell({ user, children }: { user: User; children: ReactNode }) {
         </Link>
         <nav aria-label={t('nav.main')}>
           {places.map((p) => (
-            <Link key={p.href} href={p.href} aria-current={path.startsWith(p.href) ? 'page' : undefined}>
+            <Link
+              key={p.href}
+              href={p.href}
+              aria-current={path.startsWith(p.href) || (p.href === '/runs' && path === '/compare') ? 'page' : undefined}
+            >
               <Icon name={p.icon} size={17} />
               <span>{t(p.label)}</span>
             </Link>
