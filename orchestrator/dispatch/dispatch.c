@@ -187,7 +187,7 @@ static void send_launch(struct dispatch *d, struct job *j, const char *resume)
         if (n)
             session_send(n, MSG_LAUNCH,
                          json_pack("{s:I, s:i, s:o}", "job", (json_int_t)j->id, "fence", j->attempt, "launch",
-                                   launch_object(j, resume)));
+                                   launch_object(j, i, resume)));
     }
 }
 

@@ -56,8 +56,9 @@ static void batch_files(const json_t *spec, json_t *files, json_t *argv)
     json_array_foreach(json_object_get(spec, "arguments"), i, word) json_array_append(argv, word);
 }
 
-json_t *launch_object(const struct job *j, const char *resume)
+json_t *launch_object(const struct job *j, size_t node, const char *resume)
 {
+    int64_t here = json_integer_value(json_object_get(json_array_get(j->allocation, node), "ranks"));
     struct sched_request r = job_request(j);
     json_t *files = json_array(), *argv = json_array();
     if (j->train)
@@ -69,7 +70,7 @@ json_t *launch_object(const struct job *j, const char *resume)
     json_t *o = json_pack(
         "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:O, s:s}", "kind", j->train ? "train" : "batch",
         "name", j->name, "ranks", (json_int_t)r.ranks, "cores", (json_int_t)(r.ranks * r.cores_per_rank),
-        "threads", (json_int_t)r.cores_per_rank, "memory_bytes", (json_int_t)(r.ranks * r.memory_per_rank),
+        "threads", (json_int_t)r.cores_per_rank, "memory_bytes", (json_int_t)(here * r.memory_per_rank),
         "time_limit_seconds", (json_int_t)job_time_limit(j), "files", files, "argv", argv, "nodes",
         j->allocation, "user", j->owner);
     json_object_set_new(o, "environment",

@@ -5,7 +5,8 @@
 #include <jansson.h>
 #include "orchestrator/job/job.h"
 
-/* For the job's present attempt. resume: digest of the checkpoint to go on from, or NULL. A new reference. */
-json_t *launch_object(const struct job *j, const char *resume);
+/* For the job's present attempt and the node at this place in its allocation, whose limits it carries. resume: digest of the checkpoint to go on
+ * from, or NULL. A new reference. */
+json_t *launch_object(const struct job *j, size_t node, const char *resume);
 
 #endif
