@@ -385,6 +385,38 @@ static int check_words(const json_t *body, struct err *err)
     return 0;
 }
 
+/* A batch job on its way, while its task is looked up. */
+struct batch {
+    struct job *job; /* NULL once it is given away */
+    const char *digest, *task;
+};
+
+static void batch_drop(void *arg)
+{
+    struct batch *b = arg;
+    job_destroy(b->job);
+    free(b);
+}
+
+static void enqueue_batch(struct call *c, struct batch *b)
+{
+    struct job *j = b->job;
+    b->job = NULL;
+    job_enqueue(c, j, NULL, 0, b->digest);
+}
+
+static void on_batch_task(struct call *c, const struct db_results *r)
+{
+    struct batch *b = c->data;
+    if (db_rows(r, 0) == 0) {
+        task_not_found(c, b->task);
+        return;
+    }
+    b->job->task = xstrdup(b->task);
+    b->job->task_id = db_int(r, 0, 0, 0);
+    enqueue_batch(c, b);
+}
+
 static void submit_batch(struct call *c)
 {
     static const char *const members[] = {
@@ -408,8 +440,6 @@ static void submit_batch(struct call *c)
                      "the script must begin with #! and its interpreter, such as #!/bin/sh");
     if (rc == 0)
         rc = json_get_str(c->body, "task", false, &task, &err);
-    if (rc == 0 && task)
-        rc = err_set(&err, ERR_INVALID, "a batch job belongs to no task yet; leave \"task\" out");
     if (rc == 0)
         rc = check_words(c->body, &err);
     if (rc == 0 && !(j = job_new(c, c->body, &err)))
@@ -426,7 +456,15 @@ static void submit_batch(struct call *c)
     for (size_t i = 0; i < 2; i++)
         if (json_object_get(c->body, copied[i]))
             json_object_set(j->spec, copied[i], json_object_get(c->body, copied[i]));
-    job_enqueue(c, j, NULL, 0, arena_strdup(&c->arena, digest));
+    struct batch *b = xcalloc(1, sizeof(*b));
+    *b = (struct batch){j, arena_strdup(&c->arena, digest), task};
+    arena_keep(&c->arena, b, batch_drop);
+    c->data = b;
+    /* Security: the task is looked up for this caller; those of others are not there. */
+    if (task)
+        call_query(c, task_id(c->orch->db, call_owner(c), task), on_batch_task, NULL);
+    else
+        enqueue_batch(c, b);
 }
 
 void job_submit(struct call *c)

@@ -1,5 +1,6 @@
 #include "orchestrator/dispatch/outcome.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is(const char *a, const char *b)
@@ -35,14 +36,23 @@ enum job_event outcome_of(const json_t *ended, const char *stopping, int attempt
                                   .signal = (int)json_integer_value(sig),
                                   .has_exit = json_is_integer(code),
                                   .has_signal = json_integer_value(sig) > 0};
+    char own[120];
+    if (!message || !*message) { /* never an end without a word */
+        if (change->has_signal)
+            snprintf(own, sizeof(own), "ended by signal %d (%s)", change->signal, strsignal(change->signal));
+        else if (change->has_exit)
+            snprintf(own, sizeof(own), "ended with exit code %d", change->exit_code);
+        else
+            snprintf(own, sizeof(own), "ended, and nothing says how");
+        message = own;
+    }
     enum job_event event = by_reason(reason ? reason : "lost", stopping,
                                      json_is_integer(code) ? change->exit_code : -1, attempt);
     if (event != JOB_EV_SUCCEED && event != JOB_EV_CANCELLED)
-        change->failure = json_pack("{s:s, s:s, s:O}", "reason", reason ? reason : "lost", "message",
-                                    message ? message : "", "tail", json_is_array(tail) ? tail : json_null());
-    change->detail = json_pack("{s:s, s:s, s:o, s:o}", "reason", reason ? reason : "lost", "message",
-                               message ? message : "", "exit_code",
-                               change->has_exit ? json_integer(change->exit_code) : json_null(), "signal",
-                               change->has_signal ? json_integer(change->signal) : json_null());
+        change->failure = json_pack("{s:s, s:s, s:O}", "reason", reason ? reason : "lost", "message", message,
+                                    "tail", json_is_array(tail) ? tail : json_null());
+    change->detail = json_pack("{s:s, s:s, s:o, s:o}", "reason", reason ? reason : "lost", "message", message,
+                               "exit_code", change->has_exit ? json_integer(change->exit_code) : json_null(),
+                               "signal", change->has_signal ? json_integer(change->signal) : json_null());
     return event;
 }
