@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "kernels/ops/cpu.h"
 #include "kernels/optim/vector.h"
 #ifdef HAVE_ONEDNN
@@ -57,6 +58,32 @@ struct blocked blocked_must(const struct op_tensor *t)
         abort();
     }
     return b;
+}
+
+struct layout *blocked_layout_like(const struct op_tensor *from, struct op_tensor *to, int64_t rows)
+{
+    to->layout = NULL;
+    to->bytes = (size_t)(rows * shape_elements(&to->shape)) * sizeof(float);
+#ifdef HAVE_ONEDNN
+    if (from->layout) {
+        const dnnl_blocking_desc_t *k = &from->layout->md.format_desc.blocking;
+        dnnl_dims_t dims = {rows};
+        for (int a = 0; a < to->shape.rank; a++)
+            dims[1 + a] = to->shape.dim[a];
+        bool one = to->shape.rank == 2; /* axes after the channels */
+        dnnl_format_tag_t tag = k->inner_nblks == 0      ? (one ? dnnl_acb : dnnl_acdb)
+                                : k->inner_blks[0] == 16 ? (one ? dnnl_aBc16b : dnnl_aBcd16b)
+                                                         : (one ? dnnl_aBc8b : dnnl_aBcd8b);
+        struct layout *made = xcalloc(1, sizeof(*made));
+        onednn_must(dnnl_memory_desc_init_by_tag(&made->md, 1 + to->shape.rank, dims, dnnl_f32, tag),
+                    "a layout by blocks");
+        to->bytes = dnnl_memory_desc_get_size(&made->md);
+        return to->layout = made;
+    }
+#else
+    (void)from;
+#endif
+    return NULL;
 }
 
 /* One sample. The inner loop runs along the positions, so that one side is read or written in order. */

@@ -21,6 +21,10 @@ bool blocked_of(const struct op_tensor *t, struct blocked *b);
 /* The same, for tensors of which it is known; aborts otherwise. */
 struct blocked blocked_must(const struct op_tensor *t);
 
+/* Gives `to`, whose shape is set, the layout of `from` (of the same channels): fills to->layout and to->bytes for rows
+ * samples. Returns the layout for the caller to free, NULL if it is plain. */
+struct layout *blocked_layout_like(const struct op_tensor *from, struct op_tensor *to, int64_t rows);
+
 static inline int64_t blocked_lanes(const struct blocked *b) /* channels, padding included */
 {
     return b->blocks * b->block;

@@ -1,11 +1,11 @@
-list(APPEND KERNELS_SOURCES ops/layer_types.c ops/row.c ops/reference.c ops/dense.c ops/conv2d.c ops/pool2d.c ops/activations.c
-     ops/activations_cpu.c ops/softmax.c ops/dropout.c ops/layer_norm.c ops/batch_norm.c ops/flatten.c ops/merge.c ops/merge_mixed.c ops/concat.c
+list(APPEND KERNELS_SOURCES ops/layer_types.c ops/row.c ops/reference.c ops/dense.c ops/conv.c ops/pool.c ops/pool_cpu.c ops/activations.c
+     ops/activations_cpu.c ops/softmax.c ops/dropout.c ops/layer_norm.c ops/batch_norm.c ops/group_norm.c ops/flatten.c ops/merge.c ops/merge_mixed.c ops/concat.c
      ops/index_map.c ops/reshape.c ops/permute.c ops/slice.c ops/pad.c ops/upsample.c
      ops/rescale.c ops/blocked.c ops/channel_norm.c)
 if(DNNL_INCLUDE AND DNNL_LIBRARY)
-  list(APPEND KERNELS_SOURCES ops/onednn.c ops/dense_cpu.c ops/conv2d_cpu.c ops/pool2d_cpu.c)
+  list(APPEND KERNELS_SOURCES ops/onednn.c ops/dense_cpu.c ops/conv_cpu.c)
 endif()
-set_source_files_properties(ops/onednn.c ops/softmax.c ops/dropout.c ops/layer_norm.c ops/batch_norm.c ops/merge.c ops/merge_mixed.c ops/upsample.c
+set_source_files_properties(ops/onednn.c ops/pool_cpu.c ops/softmax.c ops/dropout.c ops/layer_norm.c ops/batch_norm.c ops/merge.c ops/merge_mixed.c ops/upsample.c
   ops/blocked.c ops/channel_norm.c
   ops/rescale.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3;-ffast-math;-fno-finite-math-only>")
 # By vmath.h, whose order of operations the compiler must keep; partial redundancy elimination turns its clamps into branches,

@@ -1,5 +1,5 @@
 /* layer_type: what a layer type is. Every type is ONE row: its name, its parameters with limits, its shape
- * rule, its weights, its cost, its documentation. The rows stand with their operation (ops/conv2d.c has
+ * rule, its weights, its cost, its documentation. The rows stand with their operation (ops/conv.c has
  * layer_conv2d); THE table of all rows is ops/layer_types.c. How a row computes is the backend's
  * (backend/backend.h): a backend has one op_impl per row name, the reference backend plain loops, cpu oneDNN
  * and OpenBLAS, cuda later the same slots.
