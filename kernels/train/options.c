@@ -31,6 +31,8 @@ static const struct option_row {
     {"resume", TEXT, false, AT(resume), 0, "FILE|auto", NULL,
      "go on from a checkpoint; auto: from the newest whole one of DIR/checkpoints, or from the start if "
      "there is none"},
+    {"weights", TEXT, false, AT(weights), 0, "FILE", NULL,
+     "begin with the weights of a safetensors file, by name, instead of random ones: fine-tuning"},
     {"threads", NUMBER, false, AT(threads), 0, "N", NULL,
      "threads of this rank; default: its share of the host's cores, fewer for a small model"},
     {"backend", TEXT, false, AT(backend), 0, "NAME", "cpu|reference|cuda", "what computes (default cpu)"},

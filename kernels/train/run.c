@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/units.h"
+#include "kernels/train/start_weights.h"
 
 /* A thread has to have this much arithmetic in a step before its waiting for others pays. */
 #define FLOPS_A_THREAD 5e7
@@ -35,6 +36,8 @@ static int plan_executor(struct run *r, struct err *err)
                                   .seed = r->algorithm.seed};
     r->executor = executor_create(r->graph, &r->algorithm, &eo, err);
     if (!r->executor)
+        return -1;
+    if (o->weights && start_weights_load(r->executor, o->weights, &r->note, err))
         return -1;
     executor_weights(r->executor, &r->weight_count);
     size_t range_count;
@@ -144,6 +147,8 @@ static int plan_output(struct run *r, struct err *err)
     if (!r->report)
         return -1;
     report_start(r->report);
+    if (r->note.len)
+        report_note(r->report, "%s", buf_str(&r->note));
     return 0;
 }
 
@@ -188,4 +193,5 @@ void run_destroy(struct run *r)
     layer_library_destroy(r->library);
     free(r->rows);
     free(r->checkpoint_dir);
+    buf_free(&r->note);
 }

@@ -58,6 +58,7 @@ struct run {
     struct progress progress;
     struct report_epoch *rows; /* algorithm.epochs of them, progress.rows filled */
     char *checkpoint_dir;
+    struct buf note; /* to be said once the report is there */
     double started, epoch_started, window_started;
     int64_t window_samples;
     bool evaluated; /* eval_metrics hold the last epoch's */

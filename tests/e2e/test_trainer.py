@@ -325,6 +325,19 @@ def test_resume_refuses_what_does_not_belong_together(bench):
     assert "SHA-256" in b.run("out", extra=["--resume", damaged], code=1).stderr
 
 
+def test_fine_tuning_begins_where_the_weights_left_off(bench):
+    b = bench(algo=algorithm(epochs=1))
+    first = b.run("out")
+    b.algorithm = write(b.dir / "still.json", algorithm(epochs=1, optimizer={"type": "sgd", "learning_rate": 1e-12}))
+    on = b.run("on", extra=["--weights", first.out / "weights.safetensors"])
+    assert on.values("eval", "loss")[-1] == pytest.approx(first.values("eval", "loss")[-1], rel=0.2)
+    assert "begin with those of" in on.stdout + on.stderr
+    anew = b.run("anew")
+    assert anew.values("eval", "loss")[-1] > 2 * on.values("eval", "loss")[-1]
+    b.model = write(b.dir / "other_model.json", mlp(0, 8, 10, shape=[1, 28, 28]))
+    assert "logits.kernel" in b.run("no", extra=["--weights", first.out / "weights.safetensors"], code=1).stderr
+
+
 # ---- stopping ----
 
 def test_a_diverging_run_says_where_and_ends_with_4(bench):
