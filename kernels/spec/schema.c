@@ -310,11 +310,46 @@ void schema_write_layer(struct buf *out)
 
 /* ---- algorithms ---- */
 
+static void write_metric_names(bool loss, struct buf *out)
+{
+    buf_puts(out, loss ? "{\"enum\": [\"loss\"" : "{\"enum\": [");
+    for (int i = 0; i < METRIC_TYPE_COUNT; i++)
+        buf_printf(out, "%s\"%s\"", i || loss ? ", " : "", algorithm_metrics[i].name);
+    buf_puts(out, "]}");
+}
+
+/* A member that is not one value. */
+static void write_form(const struct field *f, struct buf *out)
+{
+    buf_json_str(out, f->def.name);
+    buf_puts(out, ": {\"description\": ");
+    buf_json_str(out, f->def.help);
+    buf_puts(out, f->form == FORM_WATCH ? ", \"default\": \"loss\", \"allOf\": [" : ", \"allOf\": [");
+    if (f->form == FORM_WATCH)
+        write_metric_names(true, out);
+    else if (f->form == FORM_TEXTS)
+        buf_printf(out,
+                   "{\"type\": \"array\", \"items\": {\"type\": \"string\", \"minLength\": 1, "
+                   "\"maxLength\": %d}, \"maxItems\": %d}",
+                   ALGORITHM_PATTERN_MAX - 1, f->most);
+    else
+        write_array(&f->def, f->def.required ? 1 : 0, f->most, out);
+    buf_puts(out, "]}");
+}
+
+static void write_field(const struct field *f, struct buf *out)
+{
+    if (f->form == FORM_ONE)
+        write_member(&f->def, 0, "", out);
+    else
+        write_form(f, out);
+}
+
 static void write_fields(const struct field *f, int count, const char *indent, struct buf *out)
 {
     for (int i = 0; i < count; i++) {
         buf_printf(out, ",\n%s", indent);
-        write_member(&f[i].def, ALGORITHM_MAX_MILESTONES, "", out);
+        write_field(&f[i], out);
     }
 }
 
@@ -344,14 +379,6 @@ static void write_section(const struct section *s, struct buf *out)
     buf_puts(out, "]},\n");
 }
 
-static void write_metric_names(bool loss, struct buf *out)
-{
-    buf_puts(out, loss ? "{\"enum\": [\"loss\"" : "{\"enum\": [");
-    for (int i = 0; i < METRIC_TYPE_COUNT; i++)
-        buf_printf(out, "%s\"%s\"", i || loss ? ", " : "", algorithm_metrics[i].name);
-    buf_puts(out, "]}");
-}
-
 static void write_group(const struct group *g, struct buf *out)
 {
     buf_printf(out, ",\n  \"%s\": {\"description\": ", g->name);
@@ -359,11 +386,7 @@ static void write_group(const struct group *g, struct buf *out)
     buf_puts(out, ", \"type\": \"object\", \"additionalProperties\": false, \"properties\": {");
     for (int i = 0; i < g->field_count; i++) {
         buf_puts(out, i ? ",\n   " : "\n   ");
-        write_member(&g->fields[i].def, ALGORITHM_MAX_MILESTONES, "", out);
-    }
-    if (g == &algorithm_groups[0]) {
-        buf_puts(out, ",\n   \"metric\": ");
-        write_metric_names(true, out);
+        write_field(&g->fields[i], out);
     }
     buf_puts(out, "}}");
 }

@@ -201,6 +201,21 @@ int checkpoint_write(const char *dir, int64_t step, const struct checkpoint_part
     return rc;
 }
 
+int checkpoint_keep_best(const char *dir, const char *file_name, struct err *err)
+{
+    char *from = path_join(dir, file_name), *temporary = path_join(dir, TEMP_PREFIX CHECKPOINT_BEST),
+         *to = path_join(dir, CHECKPOINT_BEST);
+    unlink(temporary); /* what a killed writer left */
+    int rc = link(from, temporary) || rename(temporary, to);
+    if (rc)
+        err_set(err, ERR_IO, "cannot keep %s as %s: %s", from, to, strerror(errno));
+    unlink(temporary); /* rename leaves it when both were the same file already */
+    free(from);
+    free(temporary);
+    free(to);
+    return rc ? -1 : 0;
+}
+
 /* ---- reading ---- */
 
 static int broken(struct err *err, const char *path, const char *why)

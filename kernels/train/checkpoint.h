@@ -25,6 +25,10 @@ struct checkpoint_part {
 int checkpoint_write(const char *dir, int64_t step, const struct checkpoint_part *parts, size_t count,
                      int64_t keep, char file_name[64], struct err *err);
 
+/* Let DIR/best.ckpt be this file of DIR from now on, also when it is deleted; atomic. */
+#define CHECKPOINT_BEST "best.ckpt"
+int checkpoint_keep_best(const char *dir, const char *file_name, struct err *err);
+
 struct checkpoint {
     struct checkpoint_part *parts; /* data points into the map */
     size_t count;

@@ -3,6 +3,8 @@
 #include "kernels/train/run.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
 
 struct executor_batch run_batch(const struct run *r, const struct loader_batch *b)
 {
@@ -18,15 +20,53 @@ int run_forward(struct run *r, const struct loader_batch *b, bool training, stru
     const struct executor_batch eb = run_batch(r, b);
     if (executor_forward(r->executor, &eb, training, err))
         return -1;
-    metrics_add_loss(m, executor_loss(r->executor, b->classes, b->values));
-    if (m->classes > 0)
-        metrics_add_classes(m, executor_output(r->executor), b->classes, b->count);
-    else
-        metrics_add_values(m, executor_output(r->executor), b->values, b->count);
+    struct loss_batch batch;
+    struct loss_sums loss = executor_loss(r->executor, b->classes, b->values, &batch);
+    metrics_add(m, &batch, &loss);
     return 0;
 }
 
-int run_evaluate(struct run *r, struct err *err)
+/* The scores that each rank kept, on all of them in the order of the ranks: blocks in which every other rank has zeros are summed. */
+static int gather_kept(struct run *r, struct metrics *m, struct err *err)
+{
+    enum { BLOCK = 4096 };
+    int size = r->dist->size, rank = r->dist->rank;
+    size_t width = metrics_kept_width(m), own = m->kept_rows, before = 0, all = 0;
+    if (!m->keeps || size == 1)
+        return 0;
+    int64_t *rows = xcalloc((size_t)size, sizeof(*rows));
+    rows[rank] = (int64_t)own;
+    int rc = dist_sum(r->dist, rows, (size_t)size, DIST_I64, err);
+    for (int i = 0; i < size; i++) {
+        before += i < rank ? (size_t)rows[i] : 0;
+        all += (size_t)rows[i];
+    }
+    free(rows);
+    if (rc)
+        return -1;
+    double block[BLOCK];
+    float *mine = m->kept;
+    m->kept = NULL;
+    m->kept_rows = m->kept_room = 0;
+    float *sums = xcalloc(BLOCK + width, sizeof(*sums)); /* whole rows are appended, the rest waits */
+    size_t waiting = 0, from = before * width, to = from + own * width;
+    for (size_t at = 0; at < all * width && !rc; at += BLOCK) {
+        size_t n = all * width - at < BLOCK ? all * width - at : BLOCK;
+        for (size_t i = 0; i < n; i++)
+            block[i] = at + i >= from && at + i < to ? (double)mine[at + i - from] : 0;
+        rc = dist_sum(r->dist, block, n, DIST_F64, err);
+        for (size_t i = 0; i < n && !rc; i++)
+            sums[waiting++] = (float)block[i];
+        metrics_append_kept(m, sums, waiting / width);
+        memmove(sums, sums + waiting / width * width, waiting % width * sizeof(*sums));
+        waiting %= width;
+    }
+    free(sums);
+    free(mine);
+    return rc;
+}
+
+static int evaluate(struct run *r, struct err *err)
 {
     struct metrics *m = &r->eval_metrics;
     int64_t batches = loader_batches_per_epoch(r->test_loader);
@@ -40,10 +80,27 @@ int run_evaluate(struct run *r, struct err *err)
             return -1;
     }
     if (dist_sum(r->dist, m->counts, m->count_length, DIST_I64, err) ||
-        dist_sum(r->dist, m->sums, m->sum_length, DIST_F64, err))
+        dist_sum(r->dist, m->sums, m->sum_length, DIST_F64, err) || gather_kept(r, m, err))
         return -1;
     r->evaluated = true;
     return 0;
+}
+
+void run_swap_average(struct run *r)
+{
+    size_t count;
+    if (!r->average)
+        return;
+    weight_average_swap(r->average, executor_weights(r->executor, &count), executor_threads(r->executor));
+    executor_weights_changed(r->executor);
+}
+
+int run_evaluate(struct run *r, struct err *err)
+{
+    run_swap_average(r);
+    int rc = evaluate(r, err);
+    run_swap_average(r);
+    return rc;
 }
 
 int run_average_states(struct run *r, struct err *err)

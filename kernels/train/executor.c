@@ -114,7 +114,7 @@ void executor_set_gradients(struct executor *x, float *gradients)
 
 struct optimizer_range *executor_ranges(const struct executor *x, size_t *count)
 {
-    return weight_layout_ranges(&x->layout, count);
+    return weight_layout_ranges(&x->layout, x->graph, &x->algorithm, count);
 }
 
 void executor_weights_changed(struct executor *x)
@@ -176,21 +176,21 @@ const float *executor_output(const struct executor *x)
     return x->values[x->output].data;
 }
 
-double executor_loss(struct executor *x, const int32_t *classes, const float *values)
+struct loss_sums executor_loss(struct executor *x, const int32_t *classes, const float *values,
+                               struct loss_batch *batch)
 {
     const struct value *out = &x->values[x->output];
-    int64_t n = shape_elements(&out->t.shape);
-    float *grad = x->training ? out->grad : NULL;
-    switch (x->algorithm.loss.type) {
-    case LOSS_SOFTMAX_CROSS_ENTROPY:
-        return loss_softmax_cross_entropy(out->data, classes, x->rows, n, x->algorithm.loss.label_smoothing,
-                                          grad);
-    case LOSS_MEAN_SQUARED_ERROR:
-        return loss_mean_squared_error(out->data, values, x->rows, n, grad);
-    case LOSS_TYPE_COUNT:
-        break;
-    }
-    return NAN;
+    int64_t width = loss_width(x->algorithm.loss.type, &out->t.shape);
+    struct loss_batch b = {.outputs = out->data,
+                           .rows = x->rows * (shape_elements(&out->t.shape) / width),
+                           .width = width,
+                           .classes = classes,
+                           .values = values,
+                           .gradient = x->training ? out->grad : NULL,
+                           .threads = x->backend->threads};
+    if (batch)
+        *batch = b;
+    return loss_compute(&x->algorithm, &b);
 }
 
 int executor_backward(struct executor *x, executor_part_f *part, void *context, struct err *err)
@@ -216,22 +216,8 @@ int executor_backward(struct executor *x, executor_part_f *part, void *context, 
 
 void executor_update(struct executor *x, struct optimizer *o, double rate, double gradient_scale)
 {
-    size_t count = x->layout.weight_floats;
-    int64_t threads = x->backend->threads > 0 ? x->backend->threads : 1;
     optimizer_begin(o, rate, gradient_scale);
-    if (threads == 1) {
-        optimizer_update(o, x->weights, x->gradients, 0, count);
-    } else {
-#pragma omp parallel for num_threads((int)threads) schedule(static)
-        for (int64_t t = 0; t < threads;
-             t++) { /* cut at cache lines; each weight's arithmetic is the same whoever does it */
-            size_t lines = (count + 15) / 16, from = lines * (size_t)t / (size_t)threads * 16,
-                   to = lines * ((size_t)t + 1) / (size_t)threads * 16;
-            to = to < count ? to : count;
-            if (from < to)
-                optimizer_update(o, x->weights, x->gradients, from, to - from);
-        }
-    }
+    optimizer_apply(o, x->weights, x->gradients, x->backend->threads);
     executor_weights_changed(x);
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "kernels/graph/graph.h"
+#include "kernels/optim/loss.h"
 #include "kernels/optim/optimizer.h"
 #include "kernels/spec/algorithm.h"
 
@@ -52,7 +53,7 @@ float *executor_weights(struct executor *x, size_t *count);
 float *executor_states(struct executor *x, size_t *count);
 /* Where gradients go: executor_weights' count floats, 64-byte aligned; the caller's. Before the first backward pass. */
 void executor_set_gradients(struct executor *x, float *gradients);
-/* Runs of decayed and not decayed weights. Caller frees. */
+/* One for each weight, as the algorithm's patterns have it. Caller frees. */
 struct optimizer_range *executor_ranges(const struct executor *x, size_t *count);
 
 /* Call after changing weights from outside (start, resume, optimizer): the backend may hold them in its own layout. */
@@ -72,9 +73,11 @@ struct executor_batch {
 int executor_forward(struct executor *x, const struct executor_batch *b, bool training, struct err *err);
 /* The (first) output of the last forward pass, (rows, output elements); valid until backward. */
 const float *executor_output(const struct executor *x);
-/* Sum over the rows of the last forward pass; classes (rows) or values (rows, output elements) by the loss. After a training
- * forward also the gradient of that sum at the output. */
-double executor_loss(struct executor *x, const int32_t *classes, const float *values);
+/* Loss of the last forward pass, over rows and positions; classes (rows, positions) or values (rows, output elements) by the loss.
+ * After a training forward also the gradient of its sum at the output. batch (may be NULL) gets what it was computed from: what
+ * metrics_add takes; valid until backward. */
+struct loss_sums executor_loss(struct executor *x, const int32_t *classes, const float *values,
+                               struct loss_batch *batch);
 
 /* gradients[first, first+count) became final. */
 typedef int executor_part_f(void *context, size_t first, size_t count, struct err *err);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "base/mem.h"
+#include "kernels/optim/loss.h"
 
 static void check_input(const struct graph *g, const struct dataset_info *d, struct findings *f)
 {
@@ -32,6 +33,7 @@ static void check_input(const struct graph *g, const struct dataset_info *d, str
     }
 }
 
+/* A loss over classes takes the classes of the data, binary_cross_entropy one output for two of them, or one for each. */
 static void check_output(const struct graph *g, const struct algorithm *a, const struct dataset_info *d,
                          struct findings *f)
 {
@@ -41,25 +43,28 @@ static void check_output(const struct graph *g, const struct algorithm *a, const
         return;
     }
     const struct layer_node *out = &g->nodes[g->outputs[0]];
-    bool classes = a->loss.type == LOSS_SOFTMAX_CROSS_ENTROPY;
-    int64_t want = classes ? d->classes : d->target_width, have = shape_elements(&out->shape);
-    if (have == want)
+    bool classes = d->target == TARGET_CLASS;
+    int64_t want = classes ? d->classes : d->target_width, have = loss_width(a->loss.type, &out->shape);
+    bool one_for_two = a->loss.type == LOSS_BINARY_CROSS_ENTROPY && classes && d->classes == 2;
+    if (have == want || (one_for_two && have == 1))
         return;
     char shape[96];
+    want = one_for_two ? 1 : want;
     shape_format(&out->shape, shape, sizeof(shape));
-    struct finding *it = findings_add(f, FINDING_FAILED, "fit.output", out->pointer,
-                                      "the dataset has %" PRId64 " %s, the output %s is %s", want,
-                                      classes ? "classes" : "target columns", out->name, shape);
+    struct finding *it = findings_add(
+        f, FINDING_FAILED, "fit.output", out->pointer, "the dataset has %" PRId64 " %s, the output %s is %s",
+        classes ? (int64_t)d->classes : want, classes ? "classes" : "target columns", out->name, shape);
     it->expected = xasprintf("(%" PRId64 ")", want);
     it->actual = xstrdup(shape);
-    it->hint = xasprintf("let the last layer have %" PRId64 " units", want);
+    it->hint = xasprintf("let the last layer have %" PRId64 " unit%s", want, want == 1 ? "" : "s");
 }
 
+/* Losses over classes and over values; binary_cross_entropy takes both. */
 static bool check_target(const struct algorithm *a, const struct dataset_info *d, struct findings *f)
 {
     static const char *const targets[] = {"no target", "class labels", "values"};
     enum target_kind want = a->loss.type == LOSS_SOFTMAX_CROSS_ENTROPY ? TARGET_CLASS : TARGET_VALUE;
-    if (d->target == want)
+    if (d->target == want || (a->loss.type == LOSS_BINARY_CROSS_ENTROPY && d->target == TARGET_CLASS))
         return true;
     struct finding *it =
         findings_add(f, FINDING_FAILED, "fit.loss", "/loss/type", "%s expects %s, the dataset has %s",
@@ -70,6 +75,18 @@ static bool check_target(const struct algorithm *a, const struct dataset_info *d
                              ? "use softmax_cross_entropy"
                              : "use mean_squared_error, or pack the dataset with a class target");
     return false;
+}
+
+static void check_class_weights(const struct algorithm *a, const struct dataset_info *d, struct findings *f)
+{
+    int have = a->loss.class_weight_count;
+    if (a->loss.type != LOSS_SOFTMAX_CROSS_ENTROPY || have == 0 || have == d->classes)
+        return;
+    struct finding *it =
+        findings_add(f, FINDING_FAILED, "fit.loss", "/loss/class_weights",
+                     "there are %d class weights, the dataset has %d classes", have, d->classes);
+    it->expected = xasprintf("%d numbers", d->classes);
+    it->actual = xasprintf("%d", have);
 }
 
 static void check_batch(const struct algorithm *a, const struct dataset_info *d, int ranks,
@@ -88,6 +105,7 @@ int fit_check(const struct graph *g, const struct algorithm *a, const struct dat
     check_input(g, d, of_model);
     if (check_target(a, d, of_algorithm))
         check_output(g, a, d, of_model);
+    check_class_weights(a, d, of_algorithm);
     check_batch(a, d, ranks, of_algorithm);
     return findings_failed(of_model) || findings_failed(of_algorithm) ? -1 : 0;
 }

@@ -11,12 +11,13 @@
 #include "base/units.h"
 #include "kernels/optim/schedule.h"
 
-/* The tail of the gradient buffer: numbers that are summed with the last part. Sums of a step are small enough for float32. */
-enum { TAIL_STOP, TAIL_SAMPLES, TAIL_CORRECT, TAIL_SUMS };
+/* The tail of the gradient buffer: the wish to stop, and the metrics' numbers, summed with the last part. Sums of a step are small
+ * enough for float32. */
+enum { TAIL_STOP, TAIL_METRICS };
 
 size_t run_tail_count(const struct metrics *m)
 {
-    return TAIL_SUMS + m->sum_length;
+    return TAIL_METRICS + metrics_tail_count(m);
 }
 
 /* SIGTERM and SIGUSR1 are blocked while training; one that waits is the wish to stop. */
@@ -31,44 +32,51 @@ static int start_part(void *context, size_t first, size_t count, struct err *err
     return dist_reduce_start(context, first, count, err);
 }
 
-static void fill_tail(struct run *r)
+/* out += x */
+static void add(float *out, const float *x, size_t n, int threads)
 {
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (size_t i = 0; i < n; i++)
+        out[i] += x[i];
+}
+
+/* Gradients of a batch that is not the step's last: kept on this rank. */
+static int accumulate(struct run *r, const struct loader_batch *b, struct err *err)
+{
+    if (run_forward(r, b, true, &r->step_metrics, err) || executor_backward(r->executor, NULL, NULL, err))
+        return -1;
+    add(r->accumulated, r->gradients, r->weight_count, executor_threads(r->executor));
+    return 0;
+}
+
+/* Gradients of this rank's part of the step's last batch and what is accumulated before, and their sum over the ranks. */
+static int gradients_of(struct run *r, const struct loader_batch *b, bool accumulated, struct err *err)
+{
+    if (run_forward(r, b, true, &r->step_metrics, err))
+        return -1;
     float *tail = r->gradients + r->weight_count;
     tail[TAIL_STOP] = stop_wanted();
-    tail[TAIL_SAMPLES] = (float)r->step_metrics.counts[0];
-    tail[TAIL_CORRECT] = (float)r->step_metrics.counts[1];
-    for (size_t i = 0; i < r->step_metrics.sum_length; i++)
-        tail[TAIL_SUMS + i] = (float)r->step_metrics.sums[i];
-}
-
-static void add_tail(const float *tail, struct metrics *m)
-{
-    m->counts[0] += (int64_t)lrintf(tail[TAIL_SAMPLES]);
-    m->counts[1] += (int64_t)lrintf(tail[TAIL_CORRECT]);
-    for (size_t i = 0; i < m->sum_length; i++)
-        m->sums[i] += (double)tail[TAIL_SUMS + i];
-}
-
-/* Gradients of this rank's part of the batch, and their sum over the ranks. */
-static int gradients_of(struct run *r, const struct loader_batch *b, struct err *err)
-{
-    struct metrics *m = &r->step_metrics;
-    metrics_clear(m);
-    if (run_forward(r, b, true, m, err))
+    metrics_write_tail(&r->step_metrics, tail + TAIL_METRICS);
+    if (executor_backward(r->executor, accumulated ? NULL : start_part, r->dist, err))
         return -1;
-    fill_tail(r);
-    if (executor_backward(r->executor, start_part, r->dist, err) ||
-        dist_reduce_start(r->dist, r->weight_count, r->tail_count, err))
+    if (accumulated) {
+        add(r->gradients, r->accumulated, r->weight_count, executor_threads(r->executor));
+        memset(r->accumulated, 0, r->weight_count * sizeof(*r->accumulated));
+        if (dist_reduce_start(r->dist, 0, r->weight_count, err))
+            return -1;
+    }
+    if (dist_reduce_start(r->dist, r->weight_count, r->tail_count, err))
         return -1;
     return dist_reduce_wait(r->dist, err);
 }
 
-/* What the summed gradients are multiplied with: 1 / samples, less when their norm is over the limit. */
-static double gradient_scale(const struct run *r, int64_t samples)
+/* What the summed gradients are multiplied with: 1 / weight of the targets, less when their norm is over the limit. */
+static double gradient_scale(const struct run *r, double weight)
 {
-    double scale = 1 / (double)samples, limit = r->algorithm.gradient_clip_norm;
+    double scale = weight > 0 ? 1 / weight : 0, limit = r->algorithm.gradient_clip_norm;
     if (limit > 0) {
-        double norm = scale * sqrt(optimizer_sum_of_squares(r->gradients, r->weight_count));
+        double norm = scale * sqrt(optimizer_sum_of_squares_threads(r->gradients, r->weight_count,
+                                                                    executor_threads(r->executor)));
         if (norm > limit)
             scale *= limit / norm;
     }
@@ -127,52 +135,90 @@ static void say_diverged(struct run *r, const struct loader_batch *b, double los
 
 enum step_result { STEP_FAILED = -1, STEP_DONE, STEP_STOP, STEP_DIVERGED };
 
-static enum step_result step(struct run *r, struct err *err)
+static const struct loader_batch *next_batch(struct run *r, struct err *err)
 {
     const struct loader_batch *b = loader_next(r->train_loader);
-    if (!b || b->index != r->progress.batch) {
-        err_set(err, ERR_INTERNAL, "the loader is not at batch %lld of its epoch",
-                (long long)r->progress.batch);
-        return STEP_FAILED;
+    if (b && b->index == r->progress.batch)
+        return b;
+    err_set(err, ERR_INTERNAL, "the loader is not at batch %lld of its epoch", (long long)r->progress.batch);
+    return NULL;
+}
+
+/* The batches of one update, their gradients summed over the ranks; the last batch, NULL with err. */
+static const struct loader_batch *step_batches(struct run *r, struct err *err)
+{
+    int64_t left = r->algorithm.gradient_accumulation;
+    metrics_clear(&r->step_metrics);
+    for (bool first = true;; first = false) {
+        const struct loader_batch *b = next_batch(r, err);
+        if (!b)
+            return NULL;
+        bool last = --left == 0 || r->progress.batch + 1 == r->per_epoch;
+        if (last ? gradients_of(r, b, !first, err) : accumulate(r, b, err))
+            return NULL;
+        r->window_samples += b->global_count;
+        r->progress.batch++;
+        if (last)
+            return b;
     }
-    if (gradients_of(r, b, err))
+}
+
+static enum step_result step(struct run *r, struct err *err)
+{
+    double loss, weight;
+    size_t count;
+    const struct loader_batch *b = step_batches(r, err);
+    if (!b)
         return STEP_FAILED;
     const float *tail = r->gradients + r->weight_count;
-    double loss = (double)tail[TAIL_SUMS] / (double)b->global_count;
+    metrics_tail_loss(tail + TAIL_METRICS, &loss, &weight);
+    loss = weight > 0 ? loss / weight : loss;
     if (!isfinite(loss)) {
         say_diverged(r, b, loss);
         return STEP_DIVERGED;
     }
-    double rate = schedule_rate(&r->algorithm, r->progress.step, r->per_epoch, r->steps);
-    executor_update(r->executor, r->optimizer, rate, gradient_scale(r, b->global_count));
-    add_tail(tail, &r->epoch_metrics);
-    add_tail(tail, &r->window_metrics);
-    r->window_samples += b->global_count;
+    double rate = schedule_rate_after(&r->algorithm, &r->progress.plateau, r->progress.step,
+                                      r->updates_per_epoch, r->steps);
+    executor_update(r->executor, r->optimizer, rate, gradient_scale(r, weight));
+    metrics_add_tail(&r->epoch_metrics, tail + TAIL_METRICS);
+    metrics_add_tail(&r->window_metrics, tail + TAIL_METRICS);
     r->progress.step++;
-    r->progress.batch++;
+    weight_average_add(r->average, executor_weights(r->executor, &count), r->progress.step,
+                       executor_threads(r->executor));
     report_step(r, rate);
     return tail[TAIL_STOP] > 0 ? STEP_STOP : STEP_DONE;
 }
 
 /* ---- epochs ---- */
 
+/* What watched values decide: the rate of the next epoch, the end. Without a test split those of the training split. */
 static void watch(struct run *r)
 {
     const struct algorithm *a = &r->algorithm;
+    const struct metrics *m = r->evaluated ? &r->eval_metrics : &r->epoch_metrics;
     struct progress *p = &r->progress;
+    plateau_watch(&p->plateau, a, metrics_watched(m, &a->schedule.watch));
     if (!a->early_stopping.on)
         return;
-    bool by_loss = a->early_stopping.by_loss,
-         higher = !by_loss && metric_higher_is_better(a->early_stopping.metric);
-    double v =
-        by_loss ? metrics_loss(&r->eval_metrics) : metrics_value(&r->eval_metrics, a->early_stopping.metric);
-    if (isnan(p->best) ||
-        (higher ? v > p->best + a->early_stopping.min_delta : v < p->best - a->early_stopping.min_delta)) {
+    double v = metrics_watched(m, &a->early_stopping.watch);
+    if (watch_is_better(&a->early_stopping.watch, v, p->best, a->early_stopping.min_delta)) {
         p->best = v;
         p->bad_epochs = 0;
     } else if (++p->bad_epochs >= a->early_stopping.patience_epochs) {
         p->stopped = 1;
     }
+}
+
+/* Whether this epoch's checkpoint is the best one. Call when its row is there. */
+static bool is_best(struct run *r)
+{
+    const struct watch *w = &r->algorithm.checkpoint.watch;
+    double v = metrics_watched(r->evaluated ? &r->eval_metrics : &r->epoch_metrics, w);
+    if (!r->algorithm.checkpoint.keep_best || !watch_is_better(w, v, r->progress.best_checkpoint, 0))
+        return false;
+    r->progress.best_checkpoint = v;
+    r->progress.best_row = r->progress.rows - 1;
+    return true;
 }
 
 static void fill_row(struct run *r, struct report_epoch *row)
@@ -187,7 +233,8 @@ static void fill_row(struct run *r, struct report_epoch *row)
         row->train_metrics[i] = metrics_value(&r->epoch_metrics, a->metrics[i]);
         row->eval_metrics[i] = r->evaluated ? metrics_value(&r->eval_metrics, a->metrics[i]) : NAN;
     }
-    row->learning_rate = schedule_rate(a, r->progress.step - 1, r->per_epoch, r->steps);
+    row->learning_rate =
+        schedule_rate_after(a, &r->progress.plateau, r->progress.step - 1, r->updates_per_epoch, r->steps);
     row->seconds = r->progress.epoch_seconds + time_monotonic() - r->epoch_started;
 }
 
@@ -203,17 +250,18 @@ static int end_epoch(struct run *r, struct err *err)
     if (r->evaluated) {
         report_values_metrics(&v, &r->algorithm, &r->eval_metrics);
         report_eval(r->report, r->progress.step, r->progress.epoch, &v);
-        watch(r);
     }
     struct report_epoch *row = &r->rows[r->progress.rows++];
     fill_row(r, row);
     report_epoch_done(r->report, row);
+    watch(r);
+    bool best = is_best(r);
     metrics_clear(&r->epoch_metrics);
     metrics_clear(&r->window_metrics);
     r->progress.epoch_seconds = 0;
     r->epoch_started = r->window_started = time_monotonic();
     r->window_samples = 0;
-    return run_checkpoint(r, err);
+    return run_checkpoint(r, best, err);
 }
 
 static int steps_of_epoch(struct run *r, enum report_outcome *outcome, struct err *err)
@@ -228,12 +276,12 @@ static int steps_of_epoch(struct run *r, enum report_outcome *outcome, struct er
             return 0;
         case STEP_STOP:
             *outcome = REPORT_INTERRUPTED;
-            return run_checkpoint(r, err);
+            return run_checkpoint(r, false, err);
         case STEP_DONE:
             break;
         }
         if (every > 0 && r->progress.step % every == 0 && r->progress.batch < r->per_epoch &&
-            run_checkpoint(r, err))
+            run_checkpoint(r, false, err))
             return -1;
     }
     return 0;

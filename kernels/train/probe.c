@@ -151,7 +151,8 @@ static void probe_run(struct probe *p, struct findings *f)
         findings_add(f, FINDING_FAILED, "model.run", NULL, "the forward pass failed: %s", err.text);
         return;
     }
-    double loss = executor_loss(p->executor, p->classes, p->values);
+    struct loss_sums sums = executor_loss(p->executor, p->classes, p->values, NULL);
+    double loss = sums.loss / sums.weight;
     if (!isfinite(loss)) {
         fail_at(p->graph, executor_find_not_finite(p->executor, &b), "forward pass", f);
         return;
@@ -168,8 +169,7 @@ static void probe_run(struct probe *p, struct findings *f)
         return;
     }
     findings_add(f, FINDING_PASSED, "model.run", NULL,
-                 "one forward and one backward pass on %d random samples, loss %.4g", PROBE_ROWS,
-                 loss / PROBE_ROWS);
+                 "one forward and one backward pass on %d random samples, loss %.4g", PROBE_ROWS, loss);
     check_gradients(p, f);
 }
 
@@ -188,17 +188,19 @@ void trainer_probe_model(const struct graph *g, const struct algorithm *a, struc
 }
 
 /* ---- an algorithm ----
- * Softmax regression of 3 classes, or linear regression of 3 values, on 96 samples of 8 normal features, all in one batch. Convex, and
- * scaled like standardised data, so a sane learning rate brings the loss down. */
+ * Softmax regression of 3 classes, logistic regression of 3 labels or linear regression of 3 values, on 96
+ * samples of 8 normal features, all in one batch. Convex, and scaled like standardised data, so a sane learning rate brings the loss
+ * down. */
 
 enum { SAMPLES = 96, FEATURES = 8, OUTPUTS = 3, WEIGHTS = OUTPUTS * (FEATURES + 1), EPOCH_STEPS = 10 };
 
 struct problem {
     float x[SAMPLES][FEATURES + 1]; /* the last is 1: the bias */
-    float target[SAMPLES][OUTPUTS]; /* one-hot, or values */
+    float target[SAMPLES][OUTPUTS]; /* values, or labels of 0 and 1 */
+    int32_t classes[SAMPLES];
 };
 
-static void make_problem(struct problem *p, bool classes)
+static void make_problem(struct problem *p, enum loss_type loss)
 {
     float truth[OUTPUTS][FEATURES + 1], noise[SAMPLES][OUTPUTS];
     random_normal(&p->x[0][0], SAMPLES * (FEATURES + 1), PROBE_SEED, 1, 1);
@@ -213,52 +215,36 @@ static void make_problem(struct problem *p, bool classes)
                 p->target[s][o] += truth[o][i] * p->x[s][i];
             best = p->target[s][o] > p->target[s][best] ? o : best;
         }
-        for (int o = 0; classes && o < OUTPUTS; o++)
-            p->target[s][o] = o == best;
+        p->classes[s] = best;
+        for (int o = 0; loss == LOSS_BINARY_CROSS_ENTROPY && o < OUTPUTS; o++)
+            p->target[s][o] = p->target[s][o] > 0;
     }
 }
 
-/* Loss of one sample; turns the scores into the gradient at the scores. */
-static double sample_loss(const struct algorithm *a, float *score, const float *target)
+/* Sums of the loss; the gradient of the loss sum into g. */
+static struct loss_sums problem_loss(const struct problem *p, const struct algorithm *a, const float *w,
+                                     float *g)
 {
-    double loss = 0, sum = 0, top = score[0];
-    if (a->loss.type == LOSS_MEAN_SQUARED_ERROR) {
-        for (int o = 0; o < OUTPUTS; o++) {
-            double e = (double)score[o] - (double)target[o];
-            loss += e * e / OUTPUTS;
-            score[o] = (float)(2 * e / OUTPUTS);
-        }
-        return loss;
-    }
-    for (int o = 1; o < OUTPUTS; o++)
-        top = fmax(top, (double)score[o]);
-    for (int o = 0; o < OUTPUTS; o++)
-        sum += exp((double)score[o] - top);
-    for (int o = 0; o < OUTPUTS; o++) {
-        double smooth = a->loss.label_smoothing, t = (double)target[o] * (1 - smooth) + smooth / OUTPUTS;
-        double log_p = (double)score[o] - top - log(sum);
-        loss -= t * log_p;
-        score[o] = (float)(exp(log_p) - t);
-    }
-    return loss;
-}
-
-/* Mean loss; the gradient of the sum into g. */
-static double problem_loss(const struct problem *p, const struct algorithm *a, const float *w, float *g)
-{
-    double loss = 0;
+    float score[SAMPLES][OUTPUTS] = {0}, slope[SAMPLES][OUTPUTS];
+    const struct loss_batch b = {&score[0][0],     SAMPLES,      OUTPUTS, p->classes,
+                                 &p->target[0][0], &slope[0][0], 1};
+    struct algorithm labels = *a;
+    for (int s = 0; s < SAMPLES; s++)
+        for (int o = 0; o < OUTPUTS; o++)
+            for (int i = 0; i <= FEATURES; i++)
+                score[s][o] += w[o * (FEATURES + 1) + i] * p->x[s][i];
+    struct loss_batch of = b;
+    if (a->loss.type == LOSS_BINARY_CROSS_ENTROPY)
+        of.classes = NULL;
+    labels.loss.class_weight_count = 0; /* of other classes than these three */
+    labels.loss.ignore_index = -1;
+    struct loss_sums sums = loss_compute(&labels, &of);
     memset(g, 0, WEIGHTS * sizeof(*g));
-    for (int s = 0; s < SAMPLES; s++) {
-        float score[OUTPUTS] = {0};
+    for (int s = 0; s < SAMPLES; s++)
         for (int o = 0; o < OUTPUTS; o++)
             for (int i = 0; i <= FEATURES; i++)
-                score[o] += w[o * (FEATURES + 1) + i] * p->x[s][i];
-        loss += sample_loss(a, score, p->target[s]);
-        for (int o = 0; o < OUTPUTS; o++)
-            for (int i = 0; i <= FEATURES; i++)
-                g[o * (FEATURES + 1) + i] += score[o] * p->x[s][i];
-    }
-    return loss / SAMPLES;
+                g[o * (FEATURES + 1) + i] += slope[s][o] * p->x[s][i];
+    return sums;
 }
 
 /* Train it; the losses before and after. The step at which a value was not finite, or -1. */
@@ -266,18 +252,25 @@ static int64_t solve(const struct algorithm *a, int64_t steps, double *first, do
 {
     struct problem p;
     float w[WEIGHTS], g[WEIGHTS];
-    const struct optimizer_range all = {0, WEIGHTS, true};
+    const struct optimizer_range all = {
+        .count = WEIGHTS, .decay = true, .rows = OUTPUTS, .columns = FEATURES + 1, .lengthen = 1};
+    struct plateau plateau;
     int64_t bad = -1;
-    make_problem(&p, a->loss.type == LOSS_SOFTMAX_CROSS_ENTROPY);
+    make_problem(&p, a->loss.type);
     random_normal(w, WEIGHTS, PROBE_SEED, 4, 0.1);
+    plateau_init(&plateau);
     struct optimizer *o = optimizer_create(a, WEIGHTS, &all, 1);
-    *first = *last = problem_loss(&p, a, w, g);
+    struct loss_sums sums = problem_loss(&p, a, w, g);
+    *first = *last = sums.loss / sums.weight;
     for (int64_t s = 0; s < steps && bad < 0; s++) {
-        double scale = 1.0 / SAMPLES, norm = scale * sqrt(optimizer_sum_of_squares(g, WEIGHTS));
+        double scale = 1 / sums.weight, norm = scale * sqrt(optimizer_sum_of_squares(g, WEIGHTS));
         if (a->gradient_clip_norm > 0 && norm > a->gradient_clip_norm)
             scale *= a->gradient_clip_norm / norm;
-        optimizer_step(o, w, g, schedule_rate(a, s, EPOCH_STEPS, steps), scale);
-        *last = problem_loss(&p, a, w, g);
+        optimizer_step(o, w, g, schedule_rate_after(a, &plateau, s, EPOCH_STEPS, steps), scale);
+        sums = problem_loss(&p, a, w, g);
+        *last = sums.loss / sums.weight;
+        if ((s + 1) % EPOCH_STEPS == 0 && a->schedule.watch.by_loss)
+            plateau_watch(&plateau, a, *last);
         if (!isfinite(*last))
             bad = s + 1;
     }

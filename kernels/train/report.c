@@ -353,24 +353,57 @@ static void write_rows(struct buf *b, const struct algorithm *a, const struct re
     buf_puts(b, count ? "\n ]" : "]");
 }
 
+static void write_label(struct buf *b, const struct dataset_info *d, int class)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%d", class);
+    buf_json_str(b, d->class_names && class < d->classes ? d->class_names[class] : number);
+}
+
 static void write_confusion(struct buf *b, const struct dataset_info *d, const struct metrics *m)
 {
     buf_puts(b, ",\n \"confusion_matrix\":{\"of\":\"test\",\"rows_are\":\"truth\",\"labels\":[");
-    for (int i = 0; i < m->classes; i++) {
-        char number[16];
-        snprintf(number, sizeof(number), "%d", i);
-        if (i)
-            buf_putc(b, ',');
-        buf_json_str(b, d->class_names && i < d->classes ? d->class_names[i] : number);
+    for (int i = 0; i < m->confusion; i++) {
+        buf_puts(b, i ? "," : "");
+        write_label(b, d, i);
     }
     buf_puts(b, "],\"rows\":[");
-    for (int t = 0; t < m->classes; t++) {
+    for (int t = 0; t < m->confusion; t++) {
         buf_puts(b, t ? ",\n  [" : "\n  [");
-        for (int p = 0; p < m->classes; p++)
+        for (int p = 0; p < m->confusion; p++)
             buf_printf(b, "%s%" PRId64, p ? "," : "", metrics_confusion(m, t, p));
         buf_putc(b, ']');
     }
     buf_puts(b, "]}");
+}
+
+/* Precision, recall, f1 and, where it was asked for, the area under the curve of each class. */
+static void write_each_class(struct buf *b, const struct dataset_info *d, const struct metrics *m)
+{
+    static const enum metric_type types[] = {METRIC_PRECISION, METRIC_RECALL, METRIC_F1, METRIC_AUC};
+    bool positive = m->kind == METRICS_BINARY && m->width == 1; /* one label: the second class */
+    buf_puts(b, ",\n \"classes\":[");
+    for (int i = 0; i < m->width; i++) {
+        buf_puts(b, i ? ",\n  {\"label\":" : "\n  {\"label\":");
+        write_label(b, d, positive ? 1 : i);
+        buf_printf(b, ",\"targets\":%" PRId64, metrics_support(m, i));
+        for (size_t k = 0; k < ARRAY_LEN(types); k++) {
+            if (!metrics_has(m, types[k]))
+                continue;
+            buf_printf(b, ",\"%s\":", metric_name(types[k]));
+            buf_json_num(b, metrics_of_class(m, types[k], i));
+        }
+        buf_putc(b, '}');
+    }
+    buf_putc(b, ']');
+}
+
+static void write_classes(struct buf *b, const struct dataset_info *d, const struct metrics *m)
+{
+    if (m->confusion)
+        write_confusion(b, d, m);
+    if (m->by_class && m->width <= METRICS_MAX_CONFUSION)
+        write_each_class(b, d, m);
 }
 
 static void write_string(struct buf *b, const char *name, const char *value)
@@ -406,8 +439,8 @@ int report_write(const struct report *r, const char *path, int64_t step, int64_t
                step, run->steps, epoch, seconds);
     write_values(&b, v);
     write_rows(&b, run->algorithm, rows, row_count);
-    if (confusion && confusion->with_confusion && metrics_samples(confusion) > 0)
-        write_confusion(&b, run->data, confusion);
+    if (confusion && metrics_samples(confusion) > 0)
+        write_classes(&b, run->data, confusion);
     buf_puts(&b, "}\n");
     int rc = file_write_atomic(path, b.data, b.len, 0644, err);
     buf_free(&b);

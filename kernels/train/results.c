@@ -68,8 +68,9 @@ static int write_weights(struct run *r, struct err *err)
 
 static void final_values(struct run *r, enum report_outcome outcome, struct report_values *v)
 {
-    const struct report_epoch *last = r->progress.rows > 0 ? &r->rows[r->progress.rows - 1] : NULL;
     const struct algorithm *a = &r->algorithm;
+    int64_t row = a->checkpoint.export_best ? r->progress.best_row : r->progress.rows - 1;
+    const struct report_epoch *last = r->progress.rows > 0 ? &r->rows[row] : NULL;
     bool eval = last && !isnan(last->eval_loss);
     if (outcome == REPORT_DIVERGED)
         report_values_add(v, "loss", NAN);
@@ -88,8 +89,16 @@ static int write_all(struct run *r, enum report_outcome outcome, struct err *err
     struct report_values v = {0};
     double seconds = r->progress.seconds + time_monotonic() - r->started;
     final_values(r, outcome, &v);
-    if (outcome != REPORT_DIVERGED && write_weights(r, err))
-        return -1;
+    bool best = r->algorithm.checkpoint.export_best && !isnan(r->progress.best_checkpoint);
+    if (outcome != REPORT_DIVERGED) {
+        if (best && run_load_best(r, err))
+            return -1;
+        run_swap_average(r);
+        int rc = write_weights(r, err);
+        run_swap_average(r);
+        if (rc)
+            return -1;
+    }
     char *path = path_join(r->options->out, "report.json");
     int rc = report_write(r->report, path, r->progress.step, r->progress.epoch, &v, r->rows, r->progress.rows,
                           r->evaluated && outcome != REPORT_DIVERGED ? &r->eval_metrics : NULL, seconds,

@@ -44,18 +44,20 @@ static int plan_executor(struct run *r, struct err *err)
     struct optimizer_range *ranges = executor_ranges(r->executor, &range_count);
     r->optimizer = optimizer_create(&r->algorithm, r->weight_count, ranges, range_count);
     free(ranges);
+    r->average = weight_average_create(&r->algorithm, executor_weights(r->executor, &r->weight_count),
+                                       r->weight_count);
     return 0;
 }
 
 static void plan_metrics(struct run *r)
 {
     const struct dataset_info *d = &r->data->info;
-    int classes = d->target == TARGET_CLASS ? d->classes : 0,
-        width = d->target == TARGET_VALUE ? d->target_width : 0;
+    const struct layer_node *out = &r->graph->nodes[r->graph->outputs[0]];
+    int width = (int)loss_width(r->algorithm.loss.type, &out->shape);
     struct metrics *all[] = {&r->step_metrics, &r->epoch_metrics, &r->window_metrics, &r->eval_metrics};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        metrics_init(all[i], classes, width, all[i] == &r->eval_metrics);
-        if (width > 0)
+        metrics_init(all[i], &r->algorithm, width, all[i] == &r->eval_metrics);
+        if (d->target == TARGET_VALUE)
             metrics_set_shift(all[i], r->data->targets[SPLIT_TRAIN]);
     }
     r->tail_count = run_tail_count(&r->step_metrics);
@@ -82,7 +84,9 @@ static int plan_loaders(struct run *r, struct err *err)
     if (r->data->info.samples[SPLIT_TEST] > 0 && !(r->test_loader = make_loader(r, SPLIT_TEST, err)))
         return -1;
     r->per_epoch = loader_batches_per_epoch(r->train_loader);
-    r->steps = r->per_epoch * r->algorithm.epochs;
+    int64_t batches = r->algorithm.gradient_accumulation;
+    r->updates_per_epoch = (r->per_epoch + batches - 1) / batches;
+    r->steps = r->updates_per_epoch * r->algorithm.epochs;
     return 0;
 }
 
@@ -108,7 +112,8 @@ static void plan_progress(struct run *r)
 {
     struct progress *p = &r->progress;
     memset(p, 0, sizeof(*p));
-    p->best = NAN;
+    p->best = p->best_checkpoint = NAN;
+    plateau_init(&p->plateau);
     p->seed = r->algorithm.seed;
     p->batch_size = r->algorithm.batch_size;
     memcpy(p->data_digest, r->data->info.digest, sizeof(p->data_digest));
@@ -137,7 +142,7 @@ static int plan_output(struct run *r, struct err *err)
                             .threads = executor_threads(r->executor),
                             .steps = r->steps,
                             .epochs = r->algorithm.epochs,
-                            .steps_per_epoch = r->per_epoch,
+                            .steps_per_epoch = r->updates_per_epoch,
                             .parameters = parameter_count(r->graph)};
     if (r->dist->rank != 0)
         return 0;
@@ -172,6 +177,8 @@ int run_plan(struct run *r, struct err *err)
     if (!r->gradients)
         return -1;
     executor_set_gradients(r->executor, r->gradients);
+    if (r->algorithm.gradient_accumulation > 1)
+        r->accumulated = xcalloc(r->weight_count ? r->weight_count : 1, sizeof(*r->accumulated));
     return 0;
 }
 
@@ -181,6 +188,8 @@ void run_destroy(struct run *r)
     loader_destroy(r->test_loader);
     report_close(r->report);
     optimizer_destroy(r->optimizer);
+    weight_average_destroy(r->average);
+    free(r->accumulated);
     executor_destroy(r->executor);
     metrics_free(&r->step_metrics);
     metrics_free(&r->epoch_metrics);

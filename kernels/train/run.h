@@ -16,6 +16,8 @@
 #include "kernels/graph/graph.h"
 #include "kernels/optim/metrics.h"
 #include "kernels/optim/optimizer.h"
+#include "kernels/optim/schedule.h"
+#include "kernels/optim/weight_average.h"
 #include "kernels/spec/layer_file.h"
 #include "kernels/spec/model.h"
 #include "kernels/train/distributed.h"
@@ -33,6 +35,10 @@ struct progress {
     int64_t stopped;      /* early stopping has decided */
     double best, seconds; /* seconds of training before this process */
     double epoch_seconds; /* of this epoch, before this process */
+    struct plateau plateau;
+    double best_checkpoint; /* the watched value of best.ckpt; NaN: there is none */
+    int64_t best_row;       /* its row */
+    int64_t average_additions;
     /* what must be equal for a run to go on */
     uint64_t seed;
     int64_t batch_size;
@@ -49,12 +55,15 @@ struct run {
     struct dist *dist;
     struct executor *executor;
     struct optimizer *optimizer;
+    struct weight_average *average; /* NULL: none */
     struct loader *train_loader, *test_loader;
     struct report *report; /* rank 0 */
     float *gradients;      /* the weights' gradients, then the tail: what else is summed in a step */
+    float *accumulated;    /* of the batches before in this step; NULL without gradient_accumulation */
     size_t weight_count, tail_count;
     struct metrics step_metrics, epoch_metrics, window_metrics, eval_metrics;
-    int64_t per_epoch, steps; /* batches of an epoch, of the whole run */
+    int64_t per_epoch;                /* batches of an epoch */
+    int64_t updates_per_epoch, steps; /* updates of the weights: of an epoch, of the whole run */
     struct progress progress;
     struct report_epoch *rows; /* algorithm.epochs of them, progress.rows filled */
     char *checkpoint_dir;
@@ -73,8 +82,10 @@ void run_destroy(struct run *r); /* all but dist */
 
 /* Take over options->resume. -1 with err. */
 int run_resume(struct run *r, struct err *err);
-/* Write a checkpoint; all ranks call it. */
-int run_checkpoint(struct run *r, struct err *err);
+/* Write a checkpoint, as the best one too if so; all ranks call it. */
+int run_checkpoint(struct run *r, bool best, struct err *err);
+/* Rank 0: take the weights and the average of the best checkpoint. */
+int run_load_best(struct run *r, struct err *err);
 
 /* Train to the end. *outcome says how it ended; a last checkpoint is written. */
 int run_train(struct run *r, enum report_outcome *outcome, struct err *err);
@@ -88,6 +99,9 @@ int run_write_inputs(struct run *r, struct err *err);
 int run_average_states(struct run *r, struct err *err);
 /* The test split through the model, on all ranks: fills eval_metrics. */
 int run_evaluate(struct run *r, struct err *err);
+
+/* Exchange weights and average, where there is one. */
+void run_swap_average(struct run *r);
 
 /* This rank's part of a batch for the executor; b must outlive it. */
 struct executor_batch run_batch(const struct run *r, const struct loader_batch *b);

@@ -11,7 +11,7 @@
 #include "base/units.h"
 #include "kernels/train/checkpoint.h"
 
-enum { MAX_PARTS = 8 + OPTIMIZER_MAX_STATES };
+enum { MAX_PARTS = 9 + OPTIMIZER_MAX_STATES };
 
 /* The same list serves writing and reading: where each part lives. */
 static size_t list_parts(struct run *r, struct checkpoint_part *parts)
@@ -26,6 +26,9 @@ static size_t list_parts(struct run *r, struct checkpoint_part *parts)
         snprintf(parts[n].name, sizeof(parts[n].name), "optimizer.%s", r->optimizer->state_name[i]);
         n++;
     }
+    if (r->average)
+        parts[n++] =
+            (struct checkpoint_part){"average", r->average->average, r->average->count * sizeof(float)};
     parts[n++] = (struct checkpoint_part){"epoch.counts", r->epoch_metrics.counts,
                                           r->epoch_metrics.count_length * sizeof(int64_t)};
     parts[n++] = (struct checkpoint_part){"epoch.sums", r->epoch_metrics.sums,
@@ -33,7 +36,7 @@ static size_t list_parts(struct run *r, struct checkpoint_part *parts)
     return n;
 }
 
-int run_checkpoint(struct run *r, struct err *err)
+int run_checkpoint(struct run *r, bool best, struct err *err)
 {
     struct checkpoint_part parts[MAX_PARTS];
     struct progress p = r->progress;
@@ -46,12 +49,14 @@ int run_checkpoint(struct run *r, struct err *err)
         size_t n = list_parts(r, parts);
         double now = time_monotonic();
         p.optimizer_step = r->optimizer->step;
+        p.average_additions = r->average ? r->average->additions : 0;
         p.seconds += now - r->started;
         p.epoch_seconds += now - r->epoch_started;
         parts[n++] = (struct checkpoint_part){"progress", &p, sizeof(p)};
         parts[n++] = (struct checkpoint_part){"rows", r->rows, (size_t)p.rows * sizeof(*r->rows)};
         failed = checkpoint_write(r->checkpoint_dir, p.step, parts, n, r->algorithm.checkpoint.keep, file,
-                                  &local) != 0;
+                                  &local) != 0 ||
+                 (best && checkpoint_keep_best(r->checkpoint_dir, file, &local) != 0);
     }
     if (dist_sum(r->dist, &failed, 1, DIST_I64,
                  err)) /* nobody goes on, or ends, before the file is durable */
@@ -87,6 +92,9 @@ static int check_same(const struct run *r, const struct progress *p, struct err 
         return err_set(err, ERR_UNPROCESSABLE,
                        "the checkpoint's position (step %lld, epoch %lld, batch %lld) is not possible",
                        (long long)p->step, (long long)p->epoch, (long long)p->batch);
+    if (p->best_row < 0 || p->best_row > p->rows || p->average_additions < 0)
+        return err_set(err, ERR_UNPROCESSABLE, "the checkpoint's best epoch (%lld) is not possible",
+                       (long long)p->best_row);
     if (p->epoch > r->algorithm.epochs)
         return err_set(err, ERR_CONFLICT,
                        "the checkpoint has %lld epochs behind it, more than the %lld of the algorithm",
@@ -120,8 +128,34 @@ static int take_over(struct run *r, const struct checkpoint *c, struct err *err)
         memcpy(r->rows, rows->data, rows->bytes);
     r->progress = p;
     r->optimizer->step = p.optimizer_step;
+    if (r->average)
+        r->average->additions = p.average_additions;
     executor_weights_changed(r->executor);
     return 0;
+}
+
+int run_load_best(struct run *r, struct err *err)
+{
+    static const char *const names[] = {"weights", "states", "average"};
+    struct checkpoint_part parts[MAX_PARTS];
+    size_t n = list_parts(r, parts);
+    char *path = path_join(r->checkpoint_dir, CHECKPOINT_BEST);
+    struct checkpoint *c = checkpoint_open(path, err);
+    free(path);
+    int rc = c ? 0 : -1;
+    for (size_t i = 0; i < n && !rc; i++) {
+        bool wanted = false;
+        for (size_t k = 0; k < ARRAY_LEN(names); k++)
+            wanted |= strcmp(parts[i].name, names[k]) == 0;
+        const struct checkpoint_part *from =
+            wanted ? checkpoint_find(c, parts[i].name, parts[i].bytes, err) : NULL;
+        rc = wanted && !from ? -1 : 0;
+        if (from && from->bytes)
+            memcpy((void *)(uintptr_t)parts[i].data, from->data, from->bytes);
+    }
+    checkpoint_close(c);
+    executor_weights_changed(r->executor);
+    return rc ? err_prefix(err, "the best checkpoint: ") : 0;
 }
 
 /* Rank 0: the file to go on from into out; empty when there is none and that is fine. */

@@ -99,7 +99,24 @@ void weight_layout_initialise(const struct weight_layout *l, uint64_t seed, floa
         initialise(&l->list[i], seed, (l->list[i].def->trainable ? weights : states) + l->list[i].first);
 }
 
-struct optimizer_range *weight_layout_ranges(const struct weight_layout *l, size_t *count)
+/* A weight of two or more dimensions is a matrix to muon, its first dimension the rows; a table that is looked up in is none. */
+static void set_matrix(struct optimizer_range *r, const struct executor_weight *w, const struct layer_node *n,
+                       const struct algorithm *a)
+{
+    const struct shape *s = &w->def->shape;
+    size_t rows = s->rank > 1 ? (size_t)s->dim[0] : 0, columns = rows > 0 ? w->count / rows : 0;
+    if (rows < 2 || columns < 2 || (n->type && strstr(n->type->name, "embedding")) ||
+        patterns_match(&a->optimizer.adamw_for, w->name))
+        return;
+    bool inputs_first = s->rank == 2 && s->dim[0] == w->def->fan_in; /* dense: (inputs, units) */
+    double tall = inputs_first ? (double)columns / (double)rows : (double)rows / (double)columns;
+    r->rows = rows;
+    r->columns = columns;
+    r->lengthen = (float)sqrt(tall > 1 ? tall : 1);
+}
+
+struct optimizer_range *weight_layout_ranges(const struct weight_layout *l, const struct graph *g,
+                                             const struct algorithm *a, size_t *count)
 {
     struct optimizer_range *r = xcalloc(l->count + 1, sizeof(*r));
     size_t n = 0;
@@ -107,11 +124,11 @@ struct optimizer_range *weight_layout_ranges(const struct weight_layout *l, size
         const struct executor_weight *w = &l->list[i];
         if (!w->def->trainable)
             continue;
-        if (n == 0 || r[n - 1].decay != w->def->decay) {
-            if (n > 0)
-                r[n - 1].count = w->first - r[n - 1].first;
-            r[n++] = (struct optimizer_range){.first = w->first, .decay = w->def->decay};
-        }
+        if (n > 0)
+            r[n - 1].count = w->first - r[n - 1].first;
+        r[n].first = w->first;
+        r[n].decay = w->def->decay && !patterns_match(&a->optimizer.weight_decay_exclude, w->name);
+        set_matrix(&r[n++], w, &g->nodes[w->node], a);
     }
     if (n > 0)
         r[n - 1].count = l->weight_floats - r[n - 1].first;

@@ -18,7 +18,8 @@ int weight_layout_make(struct weight_layout *l, const struct graph *g, struct er
 void weight_layout_free(struct weight_layout *l);
 /* First values from (seed, full name): the same whatever else the model has and however many ranks there are. */
 void weight_layout_initialise(const struct weight_layout *l, uint64_t seed, float *weights, float *states);
-/* Runs of weights that are decayed or not, without gaps from 0 to weight_floats. Caller frees. */
-struct optimizer_range *weight_layout_ranges(const struct weight_layout *l, size_t *count);
+/* One for each trainable weight, without gaps from 0 to weight_floats: whether it decays, and what muon makes of it. Caller frees. */
+struct optimizer_range *weight_layout_ranges(const struct weight_layout *l, const struct graph *g,
+                                             const struct algorithm *a, size_t *count);
 
 #endif

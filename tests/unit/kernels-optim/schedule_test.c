@@ -38,6 +38,8 @@ static void warm_up_rises_linearly_then_gives_way(void **state)
     (void)state;
     for (int t = 0; t < SCHEDULE_TYPE_COUNT; t++) {
         struct algorithm a = of((enum schedule_type)t);
+        if (t == SCHEDULE_ONE_CYCLE) /* has its own rise */
+            continue;
         a.schedule.warmup_steps = 4;
         near(schedule_rate(&a, 0, 100, 1000), 0.025);
         near(schedule_rate(&a, 1, 100, 1000), 0.05);

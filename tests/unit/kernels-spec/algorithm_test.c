@@ -38,8 +38,8 @@ static void reads_what_the_file_says(void **state)
     assert_int_equal(a.schedule.warmup_steps, 100);
     assert_int_equal(a.batch_size, 128);
     assert_int_equal(a.seed, 7);
-    assert_true(a.early_stopping.on && !a.early_stopping.by_loss &&
-                a.early_stopping.metric == METRIC_ACCURACY);
+    assert_true(a.early_stopping.on && !a.early_stopping.watch.by_loss &&
+                a.early_stopping.watch.metric == METRIC_ACCURACY);
     assert_int_equal(a.early_stopping.patience_epochs, 3);
     assert_int_equal(a.checkpoint.every_steps, 500);
 }

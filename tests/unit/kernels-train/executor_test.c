@@ -106,7 +106,7 @@ static double loss(struct fixture *t, int64_t rows, bool training)
     struct err err = {0};
     const struct executor_batch b = {.inputs = t->inputs, .rows = rows};
     assert_int_equal(executor_forward(t->x, &b, training, &err), 0);
-    return executor_loss(t->x, t->classes, NULL);
+    return executor_loss(t->x, t->classes, NULL, NULL).loss;
 }
 
 static int hear(void *context, size_t first, size_t count, struct err *err)

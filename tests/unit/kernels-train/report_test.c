@@ -142,8 +142,11 @@ static void the_report_is_json_with_all_epochs_and_the_confusion_matrix(void **s
         {.epoch = 2, .step = 100, .train_loss = 0.5, .eval_loss = NAN, .eval_metrics = {NAN}}};
     (void)state;
     struct fixture *f = make();
-    metrics_init(&m, 2, 0, true);
-    metrics_add_classes(&m, scores, classes, 3);
+    struct algorithm a;
+    algorithm_default(&a);
+    metrics_init(&m, &a, 2, true);
+    metrics_add(&m, &(struct loss_batch){scores, 3, 2, classes, NULL, NULL, 1},
+                &(struct loss_sums){1, 3, -1, 3});
     report_values_add(&v, "loss", 0.5);
     assert_int_equal(report_write(f->r, f->report, 100, 2, &v, rows, 2, &m, 3.25, REPORT_FINISHED, &err), 0);
     json_t *o = json_parse_file(f->report, 1 << 20, &err);
