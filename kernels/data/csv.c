@@ -78,7 +78,7 @@ bool csv_is(const char *name, const uint8_t *head, size_t n)
         if (len > strlen(not [i]) && !strcasecmp(name + len - strlen(not [i]), not [i]))
             return false;
     if (strcasestr(name, "readme") || strcasestr(name, "license") || n == 0 || head[0] == '{' ||
-        head[0] == '[' || head[0] == '<')
+        head[0] == '[' || head[0] == '<' || text_is(name, head, n))
         return false;
     bool delimited = false, first_line = true;
     for (size_t i = 0; i < n; i++) {

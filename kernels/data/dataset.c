@@ -28,6 +28,7 @@ void dataset_info_free(struct dataset_info *info)
     free_list(info->class_names, info->classes);
     free_list(info->columns, info->column_count);
     free(info->target_name);
+    free_list(info->tokens, info->vocabulary);
     free(info->column_mean);
     free(info->column_std);
     *info = (struct dataset_info){0};
@@ -48,6 +49,30 @@ static bool array_fits(const struct mapped *m, int64_t at, int64_t count, int64_
            !__builtin_mul_overflow(count, each, &size) && at <= m->bytes && size <= m->bytes - at;
 }
 
+static int read_tokens(const struct pack_header *h, struct dataset_info *info, struct err *err)
+{
+    uint32_t bytes = h->token_bytes;
+    info->padding = -1;
+    if (h->token_unit == TOKENS_NONE && bytes == 0)
+        return 0;
+    if (h->token_unit == TOKENS_NONE || h->token_unit > TOKENS_IDS || h->vocabulary < 1 ||
+        h->vocabulary > PACK_MAX_TOKENS || (bytes != 0 && bytes != 1 && bytes != 2 && bytes != 4) ||
+        h->feature_dtype != DTYPE_I32 || h->padding < -1 || h->padding >= (int32_t)h->vocabulary)
+        return err_set(err, ERR_INVALID, "the tokens are not described rightly");
+    info->token_unit = (enum token_unit)h->token_unit;
+    info->vocabulary = (int)h->vocabulary;
+    info->padding = h->padding;
+    info->stream = bytes > 0;
+    if (!info->stream)
+        return 0;
+    if (h->target != TARGET_NONE || h->feature_rank != 1)
+        return err_set(err, ERR_INVALID, "a stream of tokens has no targets of its own");
+    info->token_bytes = (int)bytes;
+    info->target = TARGET_CLASS;
+    info->classes = info->vocabulary;
+    return 0;
+}
+
 static int read_shape(const struct mapped *m, struct dataset_info *info, struct err *err)
 {
     const struct pack_header *h = m->h;
@@ -57,7 +82,7 @@ static int read_shape(const struct mapped *m, struct dataset_info *info, struct 
     for (uint32_t i = 0; i < h->feature_rank; i++)
         if ((info->feature_shape.dim[i] = h->feature_dim[i]) < 1)
             return err_set(err, ERR_INVALID, "a feature dimension is %lld", (long long)h->feature_dim[i]);
-    if (h->feature_dtype != DTYPE_U8 && h->feature_dtype != DTYPE_F32)
+    if (h->feature_dtype != DTYPE_U8 && h->feature_dtype != DTYPE_F32 && h->feature_dtype != DTYPE_I32)
         return err_set(err, ERR_INVALID, "the features' dtype is unknown");
     info->feature_dtype = (enum dtype)h->feature_dtype;
     int64_t elements = shape_elements(&info->feature_shape);
@@ -69,13 +94,20 @@ static int read_shape(const struct mapped *m, struct dataset_info *info, struct 
     info->target = (enum target_kind)h->target;
     info->classes = (int)h->classes;
     info->target_width = (int)h->target_width;
-    return 0;
+    return read_tokens(h, info, err);
 }
 
 static int read_arrays(const struct mapped *m, struct dataset *d, struct err *err)
 {
     const struct pack_header *h = m->h;
     for (int s = 0; s < SPLIT_COUNT; s++) {
+        if (d->info.stream) {
+            d->info.stream_tokens[s] = h->stream_tokens[s];
+            d->features[s] = m->map + h->features_at[s];
+            if (!array_fits(m, h->features_at[s], h->stream_tokens[s], d->info.token_bytes))
+                return err_set(err, ERR_INVALID, "the tokens reach beyond the end of the file");
+            continue;
+        }
         if (!array_fits(m, h->features_at[s], h->samples[s], (int64_t)dataset_feature_bytes(&d->info)) ||
             !array_fits(m, h->targets_at[s], h->samples[s], (int64_t)dataset_target_bytes(&d->info)))
             return err_set(err, ERR_INVALID, "an array reaches beyond the end of the file");
@@ -125,6 +157,8 @@ static int read_names(const struct mapped *m, struct dataset_info *info, struct 
         info->target_name = one[0];
         free(one);
     }
+    if (h->has_tokens)
+        info->tokens = take_strings(&p, end, (uint32_t)info->vocabulary);
     if (h->has_stats) {
         size_t n = h->column_count * sizeof(float);
         info->column_mean = xmalloc(n);
@@ -155,6 +189,53 @@ static int check_digest(const struct mapped *m, struct err *err)
                : 0;
 }
 
+/* ---- streams of tokens ---- */
+
+const char *token_unit_name(enum token_unit u)
+{
+    static const char *const names[] = {"none", "bytes", "characters", "ids"};
+    return names[u];
+}
+
+int dataset_set_window(struct dataset *d, int64_t length, struct err *err)
+{
+    struct dataset_info *info = &d->info;
+    if (!info->stream)
+        return 0;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        if (length < 1 || length > INT32_MAX ||
+            (info->stream_tokens[s] <= length && (s == SPLIT_TRAIN || info->stream_tokens[s] > 0)))
+            return err_set(
+                err, ERR_INVALID,
+                "a window of %lld tokens does not fit: the %s split has %lld, and the last is only a "
+                "target",
+                (long long)length, s == SPLIT_TEST ? "test" : "train", (long long)info->stream_tokens[s]);
+    info->feature_shape = (struct shape){.rank = 1, .dim = {length}};
+    info->feature_dtype = DTYPE_I32;
+    info->target_length = length;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        info->samples[s] = info->stream_tokens[s] > 0 ? (info->stream_tokens[s] - 1) / length : 0;
+    return 0;
+}
+
+static int first_window(struct dataset *d, struct err *err)
+{
+    int64_t length = 64;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        if (d->info.stream_tokens[s] > 0 && d->info.stream_tokens[s] - 1 < length)
+            length = d->info.stream_tokens[s] - 1;
+    return dataset_set_window(d, length, err);
+}
+
+int32_t dataset_token(const struct dataset *d, int split, int64_t at)
+{
+    const void *p = d->features[split];
+    uint32_t t = d->info.token_bytes == 1   ? ((const uint8_t *)p)[at]
+                 : d->info.token_bytes == 2 ? ((const uint16_t *)p)[at]
+                                            : ((const uint32_t *)p)[at];
+    return t < (uint32_t)d->info.vocabulary ? (int32_t)t : 0;
+}
+
 static struct dataset *open_pack(int fd, const char *path, int64_t bytes, bool verify, struct err *err)
 {
     struct dataset *d = xcalloc(1, sizeof(*d));
@@ -180,6 +261,8 @@ static struct dataset *open_pack(int fd, const char *path, int64_t bytes, bool v
         rc = read_names(&m, &d->info, err);
     if (!rc && verify)
         rc = check_digest(&m, err);
+    if (!rc && d->info.stream)
+        rc = first_window(d, err);
     if (!rc)
         return d;
     err_prefix(err, "packed dataset %s", path);
@@ -257,11 +340,13 @@ static const struct reader {
     const char *format;
     int (*pack)(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
                 struct dataset_info *info);
-} readers[] = {{"idx", idx_pack}, {"csv", csv_pack}};
+} readers[] = {{"idx", idx_pack}, {"csv", csv_pack}, {"tokens", tokens_pack}, {"text", text_pack}};
 
-/* What the first file that says something is. */
+/* What the files say they are; the format of the highest rank wins, so that a table of labels or a note beside images is
+ * not taken for the data. */
 struct look {
     const char *format;
+    int rank;
     const char *refusal;
     char *refused;
 };
@@ -272,7 +357,6 @@ static const struct {
     const char *what;
 } foreign[] = {
     {"PK\003\004", 4, "a zip archive"},
-    {"\x93NUMPY", 6, "a NumPy file"},
     {"\x89PNG", 4, "a PNG image"},
     {"\xff\xd8\xff", 3, "a JPEG image"},
     {"%PDF", 4, "a PDF file"},
@@ -288,6 +372,14 @@ static const struct {
      5, "an xz file"},
 };
 
+#define RANK_SURE 9 /* no need to look further */
+
+static bool idx_file_is(const char *name, const uint8_t *head, size_t n)
+{
+    (void)name;
+    return idx_is(head, n);
+}
+
 static int look_at(void *arg, const char *name, struct stream *s)
 {
     struct look *l = arg;
@@ -295,10 +387,19 @@ static int look_at(void *arg, const char *name, struct stream *s)
     ssize_t n = stream_peek(s, &head, NULL);
     if (n <= 0)
         return 0; /* the reader will say what is wrong with it */
-    if (idx_is(head, (size_t)n)) {
-        l->format = "idx";
-        return -1;
-    }
+    static const struct {
+        const char *format;
+        bool (*is)(const char *name, const uint8_t *head, size_t n);
+        int rank;
+    } kinds[] = {{"idx", idx_file_is, 9}, {"tokens", tokens_is, 5}, {"text", text_is, 3}, {"csv", csv_is, 4}};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (kinds[i].is(name, head, (size_t)n)) {
+            if (kinds[i].rank > l->rank) {
+                l->rank = kinds[i].rank;
+                l->format = kinds[i].format;
+            }
+            return l->rank >= RANK_SURE ? -1 : 0;
+        }
     for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
         if ((size_t)n >= foreign[i].n && !memcmp(head, foreign[i].magic, foreign[i].n)) {
             if (!l->refused)
@@ -306,8 +407,6 @@ static int look_at(void *arg, const char *name, struct stream *s)
             l->refusal = foreign[i].what;
             return 0;
         }
-    if (!l->format && csv_is(name, head, (size_t)n))
-        l->format = "csv";
     return 0;
 }
 
@@ -320,8 +419,9 @@ static int no_format(const char *path, const struct look *l, struct findings *f)
     else
         it = findings_add(f, FINDING_FAILED, "dataset.format", NULL, "%s holds no dataset in a known format",
                           path);
-    it->hint = xstrdup("give IDX files (as MNIST's), CSV or TSV; several files as one tar; gzip or zstd "
-                       "around them is fine");
+    it->hint = xstrdup(
+        "give IDX files (as MNIST's), CSV or TSV, text, or token files; several files as one tar; gzip or "
+        "zstd around them is fine");
     return -1;
 }
 
@@ -347,7 +447,7 @@ int dataset_pack(const char *path, const struct dataset_options *o, const char *
     } else if (o->format) {
         struct finding *it = findings_add(f, FINDING_FAILED, "dataset.format", "/format",
                                           "there is no dataset format \"%.40s\"", o->format);
-        it->hint = xstrdup("formats are: idx, csv");
+        it->hint = xstrdup("formats are: idx, csv, tokens, text");
     } else {
         no_format(path, &l, f);
     }

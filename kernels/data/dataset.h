@@ -16,6 +16,9 @@
 
 enum target_kind { TARGET_NONE, TARGET_CLASS /* int32 0..classes-1 */, TARGET_VALUE /* float32 vector */ };
 enum { SPLIT_TRAIN, SPLIT_TEST, SPLIT_COUNT };
+/* What a token is: not tokens at all, a byte of UTF-8 text, a character of it, a number of a tokenizer outside. */
+enum token_unit { TOKENS_NONE, TOKENS_BYTES, TOKENS_CHARACTERS, TOKENS_IDS };
+const char *token_unit_name(enum token_unit u); /* "none", "bytes", "characters", "ids" */
 
 struct dataset_info {
     char format[16]; /* "idx", "csv": what it was */
@@ -33,12 +36,23 @@ struct dataset_info {
      * and the loader gives (x - mean) / std. Categories have mean 0, std 1, and so has every column when
      * standardise was switched off; NULL for other formats. Whoever keeps weights keeps these with them. */
     float *column_mean, *column_std;
-    char digest[65]; /* SHA-256 of the packed content */
+    /* Tokens, TOKENS_NONE for everything else. A text with a class is an int32 row of token ids; a stream is
+     * one run of tokens a split, and a sample is a window of it: feature_shape (T), int32, with TARGET_CLASS,
+     * classes = vocabulary and target_length = T: the next tokens. samples[] counts windows of T. */
+    enum token_unit token_unit;
+    bool stream;
+    int vocabulary;
+    char **tokens;                      /* TOKENS_CHARACTERS: vocabulary entries, UTF-8; NULL for others */
+    int padding;                        /* id that fills up short texts; -1: none */
+    int token_bytes;                    /* of a stream, as it is stored: 1, 2, 4 */
+    int64_t stream_tokens[SPLIT_COUNT]; /* of a stream */
+    int64_t target_length;              /* of a stream: T classes a sample */
+    char digest[65];                    /* SHA-256 of the packed content */
 };
 
 struct dataset {
     struct dataset_info info;
-    const void *features[SPLIT_COUNT]; /* samples x feature, row-major */
+    const void *features[SPLIT_COUNT]; /* samples x feature, row-major; of a stream its tokens */
     const void *targets[SPLIT_COUNT];  /* int32 (samples) or float32 (samples, target_width) */
     void *map;
     size_t map_bytes;
@@ -53,7 +67,15 @@ struct dataset_options {
     uint64_t seed;         /* of that split */
     int header;            /* CSV: first row is names: 1 yes, -1 no, 0 by content */
     bool no_standardise;   /* CSV: give numbers as they are */
-    int64_t max_bytes;     /* most bytes of content to accept, unpacked; 0: 64 GiB */
+    const char *token_unit; /* text: "bytes" | "characters" | NULL: characters when there are not too many */
+    const char *token_type; /* .bin token files: "uint16" (also NULL) | "uint32" | "int32" */
+    int64_t vocabulary;     /* token files: ids there are; 0: up to the largest that comes */
+    int64_t length;         /* text with a class: tokens of a sample; 0: the longest, at most 256 */
+    int64_t image_height, image_width; /* 0: the images' own size where it is common, else 64 x 64 */
+    int image_channels;                /* 1, 3; 0: 1 when every image is grey */
+    bool image_stretch;                /* scale both sides apart instead of cutting out the centre */
+    const char *features, *labels;     /* NPZ: array names; NULL: by the usual ones */
+    int64_t max_bytes;                 /* most bytes of content to accept, unpacked; 0: 64 GiB */
 };
 
 /* Read the file(s) in user format at path (a file, a tar of files, or a folder), check them, write the pack
@@ -68,6 +90,12 @@ void dataset_info_write_json(const struct dataset_info *info, struct buf *out);
  * packed to a temporary first. */
 struct dataset *dataset_open(const char *path, bool verify, struct err *err);
 void dataset_close(struct dataset *d);
+
+/* A stream's window: T tokens a sample, from the model's input shape. Anything else is left as it is. An error
+ * when a split that has tokens has fewer than T + 1. dataset_open sets 64, or what a short stream has. */
+int dataset_set_window(struct dataset *d, int64_t length, struct err *err);
+/* Token `at` of a stream; one that is not in the vocabulary (a damaged pack) is 0. */
+int32_t dataset_token(const struct dataset *d, int split, int64_t at);
 
 /* {"samples": [{"split","index","class","label" or "target", and "image" (base64 of 8-bit grey or RGB
  * pixels),"width","height", "channels", or "values"}], "classes": [{"name","count","train","test"}],

@@ -30,6 +30,12 @@ struct loader {
 
 /* ---- making a batch ---- */
 
+/* Classes of one sample. */
+static int64_t class_count(const struct loader *l)
+{
+    return l->d->info.stream ? l->d->info.target_length : 1;
+}
+
 static void copy_features(const struct loader *l, int64_t sample, int64_t row, struct loader_batch *b)
 {
     const struct dataset_info *info = &l->d->info;
@@ -44,6 +50,29 @@ static void copy_features(const struct loader *l, int64_t sample, int64_t row, s
     for (int64_t i = 0; i < l->elements; i++)
         to[i] = info->feature_dtype == DTYPE_U8 ? (float)from[i]
                                                 : (values[i] - info->column_mean[i]) / info->column_std[i];
+}
+
+/* Where window `at` of an epoch begins: the starts form a ring, turned by a random step each epoch. */
+static int64_t window_start(const struct loader *l, int64_t epoch, int64_t at)
+{
+    int64_t length = l->d->info.target_length, starts = l->d->info.stream_tokens[l->o.split] - length;
+    if (!l->o.shuffle)
+        return at * length;
+    int64_t turn = loader_order(l->o.seed, -3 - epoch, starts, 0);
+    return (loader_order(l->o.seed, epoch, l->samples, at) * length + turn) % starts;
+}
+
+static void copy_window(const struct loader *l, int64_t start, int64_t row, struct loader_batch *b)
+{
+    int64_t length = l->d->info.target_length;
+    int32_t *in = (int32_t *)b->features + row * length, *out = b->classes + row * length;
+    for (int64_t i = 0; i <= length; i++) {
+        int32_t token = dataset_token(l->d, l->o.split, start + i);
+        if (i < length)
+            in[i] = token;
+        if (i > 0)
+            out[i - 1] = token;
+    }
 }
 
 static void copy_target(const struct loader *l, int64_t sample, int64_t row, struct loader_batch *b)
@@ -68,6 +97,10 @@ static void make_batch(const struct loader *l, int64_t epoch, int64_t index, str
     b->global_count = total;
     b->count = to - from;
     for (int64_t i = 0; i < b->count; i++) {
+        if (l->d->info.stream) {
+            copy_window(l, window_start(l, epoch, from + i), i, b);
+            continue;
+        }
         int64_t sample = l->o.shuffle ? loader_order(l->o.seed, epoch, l->samples, from + i) : from + i;
         copy_features(l, sample, i, b);
         copy_target(l, sample, i, b);
@@ -75,8 +108,8 @@ static void make_batch(const struct loader *l, int64_t epoch, int64_t index, str
     size_t each = (size_t)l->elements * (size_t)dtype_size(l->dtype);
     memset((uint8_t *)b->features + (size_t)b->count * each, 0, (size_t)(l->capacity - b->count) * each);
     for (int64_t i = b->count; i < l->capacity; i++) {
-        if (b->classes)
-            b->classes[i] = -1;
+        for (int64_t k = 0; b->classes && k < class_count(l); k++)
+            b->classes[i * class_count(l) + k] = -1;
         if (b->values)
             memset(b->values + i * l->d->info.target_width, 0,
                    (size_t)l->d->info.target_width * sizeof(float));
@@ -154,7 +187,7 @@ static void make_ring(struct loader *l)
         if (!b->features)
             abort();
         if (l->d->info.target == TARGET_CLASS)
-            b->classes = xcalloc(rows, sizeof(int32_t));
+            b->classes = xcalloc(rows * (size_t)class_count(l), sizeof(int32_t));
         if (l->d->info.target == TARGET_VALUE)
             b->values = xcalloc(rows * (size_t)l->d->info.target_width, sizeof(float));
     }
@@ -173,7 +206,7 @@ struct loader *loader_create(const struct dataset *d, const struct loader_option
         o.batch = l->samples > o.ranks ? l->samples : o.ranks;
     l->o = o;
     l->elements = shape_elements(&d->info.feature_shape);
-    l->dtype = o.as_float ? DTYPE_F32 : d->info.feature_dtype;
+    l->dtype = o.as_float && d->info.token_unit == TOKENS_NONE ? DTYPE_F32 : d->info.feature_dtype;
     l->per_epoch =
         o.drop_last && l->samples >= o.batch ? l->samples / o.batch : (l->samples + o.batch - 1) / o.batch;
     l->capacity = (o.batch + o.ranks - 1) / o.ranks;

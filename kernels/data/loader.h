@@ -3,7 +3,8 @@
  * The order of an epoch depends on (seed, epoch) alone: global batch b of an epoch holds the same samples
  * whatever the number of ranks, and rank r of n gets the r-th of n nearly equal contiguous parts of it. The
  * order is a keyed permutation that is computed, not stored, so any (epoch, batch) can be started from at
- * once and memory does not grow with the data. A loader belongs to one thread; the dataset must outlive it.
+ * once and memory does not grow with the data. Of a stream of tokens an epoch is the stream cut into windows
+ * from a place that the epoch's seed chooses, round the end; without shuffling from its beginning. A loader belongs to one thread; the dataset must outlive it.
  */
 #ifndef KERNELS_DATA_LOADER_H
 #define KERNELS_DATA_LOADER_H
@@ -28,7 +29,7 @@ struct loader_batch {
     int64_t count;        /* samples of this rank, 0..loader_capacity() */
     void *features;   /* (capacity, feature), dtype loader_dtype(), 64-byte aligned, standardised as the pack
                          says; rows from count on are 0 */
-    int32_t *classes; /* (capacity), TARGET_CLASS; rows from count on are -1 */
+    int32_t *classes; /* (capacity, target_length), TARGET_CLASS; rows from count on are -1 */
     float *values;    /* (capacity, target_width), TARGET_VALUE */
 };
 

@@ -20,9 +20,20 @@ size_t dataset_feature_bytes(const struct dataset_info *info)
 
 size_t dataset_target_bytes(const struct dataset_info *info)
 {
-    return info->target == TARGET_CLASS   ? 4
+    return info->target == TARGET_CLASS   ? 4 * (size_t)(info->stream ? info->target_length : 1)
            : info->target == TARGET_VALUE ? 4 * (size_t)info->target_width
                                           : 0;
+}
+
+int64_t pack_feature_bytes(const struct dataset_info *info, int split)
+{
+    return info->stream ? info->stream_tokens[split] * info->token_bytes
+                        : info->samples[split] * (int64_t)dataset_feature_bytes(info);
+}
+
+int64_t pack_target_bytes(const struct dataset_info *info, int split)
+{
+    return info->stream ? 0 : info->samples[split] * (int64_t)dataset_target_bytes(info);
 }
 
 /* One array being filled. */
@@ -69,14 +80,17 @@ static void lay_out(struct pack_writer *w, const struct dataset_info *info)
     h->feature_rank = (uint32_t)info->feature_shape.rank;
     memcpy(h->feature_dim, info->feature_shape.dim, sizeof(h->feature_dim));
     h->feature_dtype = info->feature_dtype;
-    h->target = info->target;
-    h->classes = (uint32_t)info->classes;
+    h->target = info->stream ? TARGET_NONE : info->target;
+    h->token_unit = info->token_unit;
+    h->vocabulary = (uint32_t)info->vocabulary;
+    h->token_bytes = info->stream ? (uint32_t)info->token_bytes : 0;
+    h->padding = info->padding;
     h->target_width = (uint32_t)info->target_width;
     memcpy(h->format, info->format, sizeof(h->format));
     for (int s = 0; s < SPLIT_COUNT; s++) {
-        int64_t sizes[2] = {info->samples[s] * (int64_t)dataset_feature_bytes(info),
-                            info->samples[s] * (int64_t)dataset_target_bytes(info)};
-        h->samples[s] = info->samples[s];
+        int64_t sizes[2] = {pack_feature_bytes(info, s), pack_target_bytes(info, s)};
+        h->samples[s] = info->stream ? 0 : info->samples[s];
+        h->stream_tokens[s] = info->stream ? info->stream_tokens[s] : 0;
         h->features_at[s] = at;
         h->targets_at[s] = align_up(at + sizes[0]);
         w->region[s][0] =
@@ -171,13 +185,16 @@ static int write_tail(struct pack_writer *w, const struct dataset_info *info, st
     h->has_stats = n > 0;
     h->has_class_names = info->class_names != NULL;
     h->has_target_name = info->target_name != NULL;
-    h->classes = (uint32_t)info->classes;
+    h->has_tokens = info->tokens != NULL;
+    h->classes = info->stream ? 0 : (uint32_t)info->classes;
     for (int i = 0; info->class_names && i < info->classes; i++)
         buf_add(&strings, info->class_names[i], strlen(info->class_names[i]) + 1);
     for (int i = 0; info->columns && i < info->column_count; i++)
         buf_add(&strings, info->columns[i], strlen(info->columns[i]) + 1);
     if (info->target_name)
         buf_add(&strings, info->target_name, strlen(info->target_name) + 1);
+    for (int i = 0; info->tokens && i < info->vocabulary; i++)
+        buf_add(&strings, info->tokens[i], strlen(info->tokens[i]) + 1);
     h->strings_at = align_up(h->stats_at + 2 * (int64_t)n);
     h->strings_bytes = (int64_t)strings.len;
     h->file_bytes = h->strings_at + h->strings_bytes;

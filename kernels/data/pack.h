@@ -4,8 +4,8 @@
  *
  *     0       struct pack_header
  *     4096..  features of train, targets of train, features of test, targets of test  (row-major, samples
- * first) column means, column deviations (float32) strings: class names, column names, target name, each
- * NUL-ended
+ * first) column means, column deviations (float32) strings: class names, column names, target name,
+ * the vocabulary's characters, each NUL-ended
  */
 #ifndef KERNELS_DATA_PACK_H
 #define KERNELS_DATA_PACK_H
@@ -17,6 +17,7 @@
 #define PACK_ALIGN       4096
 #define PACK_MAX_CLASSES 65536
 #define PACK_MAX_COLUMNS 65536
+#define PACK_MAX_TOKENS  (1 << 24)  /* vocabulary */
 #define PACK_MAX_STRINGS (64 << 20) /* bytes */
 
 struct pack_header {
@@ -29,8 +30,11 @@ struct pack_header {
     int64_t stats_at, strings_at, strings_bytes;
     uint32_t column_count, has_class_names, has_target_name, has_stats;
     char format[16];
-    char digest[64]; /* SHA-256 of the file with this field zero */
-    uint8_t reserved[PACK_ALIGN - 256];
+    char digest[64];                                          /* SHA-256 of the file with this field zero */
+    uint32_t token_unit, vocabulary, token_bytes, has_tokens; /* token_bytes 0: no stream */
+    int64_t stream_tokens[SPLIT_COUNT];                       /* of a stream; its samples[] are 0 */
+    int32_t padding, reserved_word;
+    uint8_t reserved[PACK_ALIGN - 296];
 };
 _Static_assert(sizeof(struct pack_header) == PACK_ALIGN, "the header fills its page");
 
@@ -50,5 +54,8 @@ void pack_writer_destroy(struct pack_writer *w); /* removes the temporary */
 
 size_t dataset_feature_bytes(const struct dataset_info *info); /* of one sample */
 size_t dataset_target_bytes(const struct dataset_info *info);
+/* What a split takes in the pack. */
+int64_t pack_feature_bytes(const struct dataset_info *info, int split);
+int64_t pack_target_bytes(const struct dataset_info *info, int split);
 
 #endif

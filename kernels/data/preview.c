@@ -7,6 +7,7 @@
 #include "kernels/data/pack.h"
 
 #define PREVIEW_MOST   256
+#define PREVIEW_TEXT   400 /* tokens of a stream in one sample */
 #define PREVIEW_VALUES 256 /* numbers shown of a sample that is no image */
 
 static void write_strings(char *const *list, int count, struct buf *out)
@@ -49,6 +50,14 @@ void dataset_info_write_json(const struct dataset_info *info, struct buf *out)
     if (info->columns) {
         buf_puts(out, ",\"columns\":");
         write_strings(info->columns, info->column_count, out);
+    }
+    if (info->token_unit != TOKENS_NONE) {
+        buf_printf(out, ",\"token_unit\":\"%s\",\"vocabulary\":%d,\"padding\":%d",
+                   token_unit_name(info->token_unit), info->vocabulary, info->padding);
+        if (info->stream)
+            buf_printf(out, ",\"tokens\":{\"train\":%lld,\"test\":%lld}",
+                       (long long)info->stream_tokens[SPLIT_TRAIN],
+                       (long long)info->stream_tokens[SPLIT_TEST]);
     }
     if (info->target_name) {
         buf_puts(out, ",\"target_name\":");
@@ -107,10 +116,44 @@ static void write_values(const struct dataset_info *info, const void *p, struct 
     buf_puts(out, "\"values\":[");
     for (int64_t i = 0; i < n && i < PREVIEW_VALUES; i++) {
         buf_puts(out, i ? "," : "");
-        buf_json_num(out, info->feature_dtype == DTYPE_U8 ? ((const uint8_t *)p)[i]
-                                                          : (double)((const float *)p)[i]);
+        buf_json_num(out, info->feature_dtype == DTYPE_U8    ? ((const uint8_t *)p)[i]
+                          : info->feature_dtype == DTYPE_I32 ? ((const int32_t *)p)[i]
+                                                             : (double)((const float *)p)[i]);
     }
     buf_putc(out, ']');
+}
+
+/* Tokens as people read them: characters, or bytes as UTF-8 (what is none is replaced). */
+static void write_tokens(const struct dataset *d, int split, int64_t at, int64_t n, struct buf *out)
+{
+    const struct dataset_info *info = &d->info;
+    const int32_t *row = d->features[split];
+    struct buf text = {0};
+    buf_puts(out, "\"values\":[");
+    for (int64_t i = 0; i < n; i++) {
+        int32_t t = info->stream ? dataset_token(d, split, at + i) : row[at + i];
+        int32_t byte = t - (info->padding >= 0);
+        if (i < PREVIEW_VALUES)
+            buf_printf(out, i ? ",%d" : "%d", t);
+        if (info->tokens && t >= 0 && t < info->vocabulary)
+            buf_puts(&text, info->tokens[t]);
+        else if (info->token_unit == TOKENS_BYTES && t != info->padding && byte > 0 && byte < 256)
+            buf_putc(&text, (char)byte);
+    }
+    buf_putc(out, ']');
+    if (info->token_unit != TOKENS_IDS) {
+        buf_puts(out, ",\"text\":");
+        buf_json_str(out, text.len ? buf_str(&text) : "");
+    }
+    buf_free(&text);
+}
+
+static void write_stream_sample(const struct dataset *d, int64_t i, struct buf *out)
+{
+    int64_t left = d->info.stream_tokens[SPLIT_TRAIN] - i * PREVIEW_TEXT;
+    buf_printf(out, "{\"split\":\"train\",\"index\":%lld,", (long long)i);
+    write_tokens(d, SPLIT_TRAIN, i * PREVIEW_TEXT, left < PREVIEW_TEXT ? left : PREVIEW_TEXT, out);
+    buf_putc(out, '}');
 }
 
 static void write_sample(const struct dataset *d, int split, int64_t i, struct buf *out)
@@ -129,7 +172,10 @@ static void write_sample(const struct dataset *d, int split, int64_t i, struct b
         write_floats((const float *)d->targets[split] + i * info->target_width, info->target_width, out);
         buf_putc(out, ',');
     }
-    if (is_image(info))
+    if (info->token_unit != TOKENS_NONE)
+        write_tokens(d, split, i * shape_elements(&info->feature_shape), shape_elements(&info->feature_shape),
+                     out);
+    else if (is_image(info))
         write_image(&info->feature_shape, p, out);
     else
         write_values(info, p, out);
@@ -189,12 +235,17 @@ int dataset_preview_json(const struct dataset *d, int samples, struct buf *out, 
     while (samples > 1 && (size_t)samples * dataset_feature_bytes(info) > (2 << 20))
         samples /= 2;
     buf_puts(out, "{\"samples\":[");
-    for (int64_t i = 0; i < samples && i < info->samples[SPLIT_TRAIN]; i++) {
+    for (int64_t i = 0;
+         info->stream && i < samples && i < 8 && i * PREVIEW_TEXT < info->stream_tokens[SPLIT_TRAIN]; i++) {
+        buf_puts(out, i ? "," : "");
+        write_stream_sample(d, i, out);
+    }
+    for (int64_t i = 0; !info->stream && i < samples && i < info->samples[SPLIT_TRAIN]; i++) {
         buf_puts(out, i ? "," : "");
         write_sample(d, SPLIT_TRAIN, i, out);
     }
     buf_puts(out, "],\"classes\":[");
-    if (info->target == TARGET_CLASS)
+    if (info->target == TARGET_CLASS && !info->stream)
         write_classes(d, out);
     buf_puts(out, "],\"columns\":[");
     for (int c = 0; info->columns && c < info->column_count && c < 512; c++) {

@@ -8,10 +8,21 @@
 /* As dataset_pack, for one format. */
 int idx_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
              struct dataset_info *info);
+int text_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+              struct dataset_info *info);
+int tokens_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+                struct dataset_info *info);
 int csv_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
              struct dataset_info *info);
 
+/* Append a failed finding; -1. */
+int reader_fail(struct findings *f, const char *check, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Whether a file's beginning is of the format. */
+bool text_is(const char *name, const uint8_t *head, size_t n);
+bool tokens_is(const char *name, const uint8_t *head, size_t n);
+bool name_ends(const char *name, const char *ending); /* whatever the case */
 bool idx_is(const uint8_t *head, size_t n);
 bool csv_is(const char *name, const uint8_t *head, size_t n);
 

@@ -1,4 +1,5 @@
 list(APPEND KERNELS_SOURCES data/stream.c data/source.c data/pack.c data/dataset.c data/idx.c data/csv_reader.c data/csv_columns.c data/csv.c
+     data/readers.c data/stream_writer.c data/alphabet.c data/text.c data/npy.c data/tokens.c
      data/preview.c data/order.c data/loader.c data/digits.c data/digits_strokes.c)
 find_package(Threads REQUIRED)
 list(APPEND KERNELS_DEPENDS Threads::Threads)

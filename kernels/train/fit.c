@@ -46,6 +46,14 @@ static void check_output(const struct graph *g, const struct algorithm *a, const
     bool classes = d->target == TARGET_CLASS;
     int64_t want = classes ? d->classes : d->target_width, have = loss_width(a->loss.type, &out->shape);
     bool one_for_two = a->loss.type == LOSS_BINARY_CROSS_ENTROPY && classes && d->classes == 2;
+    int64_t positions = have > 0 ? shape_elements(&out->shape) / have : 0,
+            targets = d->stream ? d->target_length : 1;
+    if ((have == want || (one_for_two && have == 1)) && positions != targets) {
+        findings_add(f, FINDING_FAILED, "fit.output", out->pointer,
+                     "the output %s has %" PRId64 " positions, the dataset %" PRId64 " %s a sample",
+                     out->name, positions, targets, d->stream ? "tokens to predict" : "target");
+        return;
+    }
     if (have == want || (one_for_two && have == 1))
         return;
     char shape[96];
@@ -97,6 +105,17 @@ static void check_batch(const struct algorithm *a, const struct dataset_info *d,
                      "a batch of %" PRId64 " cannot be divided over %d ranks", a->batch_size, ranks);
     if (d->samples[SPLIT_TRAIN] < 1)
         findings_add(f, FINDING_FAILED, "fit.data", NULL, "the dataset has no training samples");
+}
+
+int fit_window(const struct graph *g, struct dataset *d, struct findings *of_model)
+{
+    const struct layer_node *in = &g->nodes[0];
+    struct err err = {0};
+    if (!d->info.stream || g->input_count != 1 || in->shape.rank != 1 ||
+        dataset_set_window(d, in->shape.dim[0], &err) == 0)
+        return 0;
+    findings_add(of_model, FINDING_FAILED, "fit.input", "/inputs/0/shape", "%s", err.text);
+    return -1;
 }
 
 int fit_check(const struct graph *g, const struct algorithm *a, const struct dataset_info *d, int ranks,

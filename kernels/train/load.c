@@ -72,6 +72,8 @@ static int load(struct run *r, struct source *model, struct source *algorithm, s
     r->data = dataset_open(r->options->data, false, err);
     if (!r->data)
         return err && err->code == ERR_UNPROCESSABLE ? EXIT_VERIFICATION : -1;
+    if (fit_window(r->graph, r->data, &model->findings))
+        return EXIT_VERIFICATION;
     return fit_check(r->graph, &r->algorithm, &r->data->info, r->dist->size, &model->findings,
                      &algorithm->findings)
                ? EXIT_VERIFICATION

@@ -53,10 +53,11 @@ static int check(const struct executor_weight *w, const struct tensor_entry *t, 
     if (!shape_equal(&t->shape, &w->def->shape)) {
         shape_format(&t->shape, have, sizeof(have));
         shape_format(&w->def->shape, want, sizeof(want));
-        return err_set(err, ERR_CONFLICT,
-                       "%s: tensor %s is %s, the model's is %s: give the model the file's sizes, or the layer "
-                       "another name to let it begin anew",
-                       path, t->name, have, want);
+        return err_set(
+            err, ERR_CONFLICT,
+            "%s: tensor %s is %s, the model's is %s: give the model the file's sizes, or the layer "
+            "another name to let it begin anew",
+            path, t->name, have, want);
     }
     for (size_t i = 0; i < w->count; i++)
         if (!isfinite(value_at(t, i)))

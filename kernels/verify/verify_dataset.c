@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,12 +38,90 @@ static void read_task_type(struct verification *v, const json_t *value, struct p
     wrong_option(v, "task_type", "\"classification\" or \"regression\"");
 }
 
+enum option_kind { OPTION_TEXT, OPTION_COUNT, OPTION_SEED, OPTION_FRACTION };
+
+/* The options that are one value each, and where they go. */
+static const struct option {
+    const char *key;
+    enum option_kind kind;
+    size_t at;
+    int64_t most; /* of a count */
+} options[] = {
+    {"format", OPTION_TEXT, offsetof(struct dataset_options, format), 0},
+    {"tokens", OPTION_TEXT, offsetof(struct dataset_options, token_unit), 0},
+    {"token_type", OPTION_TEXT, offsetof(struct dataset_options, token_type), 0},
+    {"features", OPTION_TEXT, offsetof(struct dataset_options, features), 0},
+    {"labels", OPTION_TEXT, offsetof(struct dataset_options, labels), 0},
+    {"length", OPTION_COUNT, offsetof(struct dataset_options, length), 1 << 20},
+    {"vocabulary", OPTION_COUNT, offsetof(struct dataset_options, vocabulary), 1 << 24},
+    {"max_bytes", OPTION_COUNT, offsetof(struct dataset_options, max_bytes), INT64_MAX},
+    {"seed", OPTION_SEED, offsetof(struct dataset_options, seed), INT64_MAX},
+    {"test_fraction", OPTION_FRACTION, offsetof(struct dataset_options, test_fraction), 0},
+};
+
+static void read_plain(struct verification *v, const struct option *it, const json_t *value,
+                       struct dataset_options *o)
+{
+    char *to = (char *)o + it->at;
+    double number = json_number_value(value);
+    if (it->kind == OPTION_TEXT) {
+        if (json_is_string(value))
+            *(const char **)(void *)to = json_string_value(value);
+        else
+            wrong_option(v, it->key, "a string");
+    } else if (it->kind == OPTION_FRACTION) {
+        if (json_is_number(value) && number > 0 && number < 1)
+            *(double *)(void *)to = number;
+        else
+            wrong_option(v, it->key, "a number above 0 and below 1");
+    } else if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+               json_integer_value(value) > it->most) {
+        wrong_option(v, it->key, "an integer of at least 0");
+    } else if (it->kind == OPTION_SEED) {
+        *(uint64_t *)(void *)to = (uint64_t)json_integer_value(value);
+    } else {
+        *(int64_t *)(void *)to = json_integer_value(value);
+    }
+}
+
+static void read_flag(struct verification *v, const char *key, const json_t *value, struct dataset_options *o)
+{
+    if (!json_is_boolean(value))
+        wrong_option(v, key, "true or false");
+    else if (!strcmp(key, "header"))
+        o->header = json_is_true(value) ? 1 : -1;
+    else if (!strcmp(key, "standardise"))
+        o->no_standardise = json_is_false(value);
+    else
+        o->image_stretch = json_is_true(value);
+}
+
+#define IMAGE_SIDE_MOST 4096
+
+/* 32, or [height, width]. */
+static void read_image_size(struct verification *v, const json_t *value, struct dataset_options *o)
+{
+    const json_t *h = json_is_array(value) ? json_array_get(value, 0) : value,
+                 *w = json_is_array(value) ? json_array_get(value, 1) : value;
+    o->image_height = json_integer_value(h);
+    o->image_width = json_integer_value(w);
+    if ((json_is_array(value) && json_array_size(value) != 2) || o->image_height < 1 || o->image_width < 1 ||
+        o->image_height > IMAGE_SIDE_MOST || o->image_width > IMAGE_SIDE_MOST)
+        wrong_option(v, "image_size", "a side in pixels, or [height, width], each 1 to 4096");
+}
+
 static void read_option(struct verification *v, const char *key, const json_t *value,
                         struct parsed_options *p)
 {
     static const char *const known[] = {
-        "format", "target", "task_type", "test_fraction", "seed", "header", "standardise", "max_bytes", NULL};
-    double number = json_number_value(value);
+        "format",      "target",         "task_type",     "test_fraction", "seed",       "header",
+        "standardise", "max_bytes",      "tokens",        "token_type",    "vocabulary", "length",
+        "image_size",  "image_channels", "image_stretch", "features",      "labels",     NULL};
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (!strcmp(key, options[i].key)) {
+            read_plain(v, &options[i], value, &p->o);
+            return;
+        }
     if (!strcmp(key, "target") && json_is_string(value)) {
         p->o.target = json_string_value(value);
     } else if (!strcmp(key, "target") && json_is_integer(value)) {
@@ -52,28 +131,14 @@ static void read_option(struct verification *v, const char *key, const json_t *v
         wrong_option(v, key, "a column's name or number");
     } else if (!strcmp(key, "task_type")) {
         read_task_type(v, value, p);
-    } else if (!strcmp(key, "test_fraction")) {
-        p->o.test_fraction = number;
-        if (!json_is_number(value) || !(number > 0 && number < 1))
-            wrong_option(v, key, "a number above 0 and below 1");
-    } else if (!strcmp(key, "seed") || !strcmp(key, "max_bytes")) {
-        if (!json_is_integer(value) || json_integer_value(value) < 0)
-            wrong_option(v, key, "an integer of at least 0");
-        if (*key == 's')
-            p->o.seed = (uint64_t)json_integer_value(value);
-        else
-            p->o.max_bytes = json_integer_value(value);
-    } else if (!strcmp(key, "header") || !strcmp(key, "standardise")) {
-        if (!json_is_boolean(value))
-            wrong_option(v, key, "true or false");
-        if (*key == 'h')
-            p->o.header = json_is_true(value) ? 1 : -1;
-        else
-            p->o.no_standardise = json_is_false(value);
-    } else if (!strcmp(key, "format")) {
-        p->o.format = json_string_value(value);
-        if (!p->o.format)
-            wrong_option(v, key, "a string");
+    } else if (!strcmp(key, "header") || !strcmp(key, "standardise") || !strcmp(key, "image_stretch")) {
+        read_flag(v, key, value, &p->o);
+    } else if (!strcmp(key, "image_size")) {
+        read_image_size(v, value, &p->o);
+    } else if (!strcmp(key, "image_channels")) {
+        p->o.image_channels = (int)json_integer_value(value);
+        if (p->o.image_channels != 1 && p->o.image_channels != 3)
+            wrong_option(v, key, "1 (grey) or 3 (RGB)");
     } else if (nearest_name(key, known)) {
         /* Metadata may hold what people like; only what looks like a misspelt option is worth a word. */
         struct finding *it = findings_add(&v->f, FINDING_WARNED, "dataset.options", NULL,
@@ -97,6 +162,14 @@ static void say_what_it_is(struct verification *v, const struct dataset_info *in
     char shape[96];
     shape_format(&info->feature_shape, shape, sizeof(shape));
     check_passed(v, "dataset.files", "read as %s", info->format);
+    if (info->stream) {
+        check_passed(v, "dataset.content", "%lld %s to train on and %lld to test with",
+                     (long long)info->stream_tokens[SPLIT_TRAIN],
+                     info->token_unit == TOKENS_IDS ? "tokens" : token_unit_name(info->token_unit),
+                     (long long)info->stream_tokens[SPLIT_TEST]);
+        check_passed(v, "dataset.target", "the next of a vocabulary of %d", info->vocabulary);
+        return;
+    }
     check_passed(v, "dataset.content", "%lld samples to train on and %lld to test with, each %s %s",
                  (long long)info->samples[SPLIT_TRAIN], (long long)info->samples[SPLIT_TEST],
                  dtype_name(info->feature_dtype), shape);

@@ -84,7 +84,7 @@ static void warn_softmax(struct fit *x, struct findings *f)
 static void warn_balance(struct fit *x, struct findings *f)
 {
     const struct dataset_info *info = &x->d->info;
-    if (info->target != TARGET_CLASS)
+    if (info->target != TARGET_CLASS || info->stream)
         return;
     int64_t *counts = xcalloc((size_t)info->classes, sizeof(*counts)), n = info->samples[SPLIT_TRAIN];
     int most = 0;
@@ -206,7 +206,11 @@ int verify_fit(struct verification *v, struct err *err)
         } else if (!x.d) {
             findings_add(&v->f, FINDING_FAILED, "fit.data", NULL, "%s", data.text);
         }
-        if (x.g && algorithm && x.d)
+        struct findings window = {0};
+        bool fits = !x.g || !x.d || fit_window(x.g, x.d, &window) == 0;
+        findings_locate(&window, buf_str(&x.model_text), x.model_text.len);
+        take(v, &window, "model");
+        if (x.g && algorithm && x.d && fits)
             check_together(v, &x, ranks);
     }
     dataset_close(x.d);
