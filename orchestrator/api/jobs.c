@@ -25,7 +25,15 @@ static int parse_id(const char *text, int64_t *id)
 
 struct finding_job {
     job_then_f then;
+    bool show;
 };
+
+/* What a caller may see: memory knows more (why it waits, progress), but may be ahead of the log. Nobody is
+ * told of a move that a crash could still take back. */
+static struct job *shown_of(struct job *row, struct job *live)
+{
+    return live && live->pending == 0 ? live : row;
+}
 
 static void on_found(struct call *c, const struct db_results *r)
 {
@@ -38,6 +46,11 @@ static void on_found(struct call *c, const struct db_results *r)
     struct job *row = job_from_row(r, 0, 0);
     int64_t id = row->id;
     struct job *live = jobs_find(jobs, id);
+    if (f->show) {
+        f->then(c, shown_of(row, live));
+        job_destroy(row);
+        return;
+    }
     if (live)
         job_destroy(row);
     /* A reply may end the call: c is not looked at after this. One that is over the caller may only look at, or take back into
@@ -47,7 +60,7 @@ static void on_found(struct call *c, const struct db_results *r)
         job_destroy(row);
 }
 
-void job_find(struct call *c, job_then_f then)
+static void find(struct call *c, job_then_f then, bool show)
 {
     int64_t id;
     struct finding_job *f = arena_alloc(&c->arena, sizeof(*f));
@@ -56,9 +69,15 @@ void job_find(struct call *c, job_then_f then)
         return;
     }
     f->then = then;
+    f->show = show;
     c->data = f;
     /* Security: users can only see and act on their own jobs. The row decides, also for jobs in memory. */
     call_query(c, job_select(c->orch->db, call_owner(c), id), on_found, NULL);
+}
+
+void job_find(struct call *c, job_then_f then)
+{
+    find(c, then, false);
 }
 
 static void reply_job(struct call *c, struct job *j)
@@ -70,7 +89,7 @@ static void reply_job(struct call *c, struct job *j)
 
 void job_get(struct call *c)
 {
-    job_find(c, reply_job);
+    find(c, reply_job, true);
 }
 
 /* --- lists ---------------------------------------------------------------------------------------------- */
@@ -88,7 +107,7 @@ static void on_list(struct call *c, const struct db_results *r)
     json_t *items = json_array();
     for (int i = 0; i < shown; i++) {
         struct job *row = job_from_row(r, 0, i), *live = jobs_find(c->orch->jobs, row->id);
-        json_array_append_new(items, job_json(live ? live : row));
+        json_array_append_new(items, job_json(shown_of(row, live)));
         last = row->id;
         job_destroy(row);
     }
@@ -146,12 +165,11 @@ void instances_get(struct call *c)
 
 /* --- acting on one -------------------------------------------------------------------------------------- */
 
-static void on_acted(const struct job *j, void *arg)
+static void on_acted(const struct job *j, const char *text, void *arg)
 {
     struct call *c = arg;
-    char *text = job_text(j);
-    arena_keep(&c->arena, text, free);
-    call_reply_text(c, 200, text);
+    (void)j;
+    call_reply_text(c, 200, arena_strdup(&c->arena, text));
 }
 
 static void act(struct call *c, struct job *j, enum job_event event, struct job_change *change)
@@ -252,10 +270,11 @@ static void with_entry(struct db_batch *b, const struct job *j, void *arg)
     call_answer_with(e->call, b, 201, e->location, e->text);
 }
 
-static void on_entered(const struct job *j, void *arg)
+static void on_entered(const struct job *j, const char *text, void *arg)
 {
     struct entering *e = arg;
     (void)j;
+    (void)text;
     call_reply_created(e->call, e->location, e->text);
 }
 

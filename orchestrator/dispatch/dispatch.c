@@ -111,6 +111,25 @@ int dispatch_drain(struct dispatch *d, const char *name, bool drained, const cha
     return 0;
 }
 
+static void send_stop(struct dispatch *d, const char *node, const struct job *j, const char *reason,
+                      int grace)
+{
+    struct node *n = nodes_find(&d->nodes, node);
+    if (n)
+        session_send(n, MSG_STOP,
+                     json_pack("{s:I, s:i, s:s, s:i}", "job", (json_int_t)j->id, "fence", j->attempt,
+                               "reason", reason, "grace_seconds", grace));
+}
+
+/* Every node of the job's allocation. */
+static void stop_everywhere(struct dispatch *d, const struct job *j, const char *reason, int grace)
+{
+    size_t i;
+    json_t *share;
+    json_array_foreach(j->allocation, i, share)
+        send_stop(d, json_string_value(json_object_get(share, "node")), j, reason, grace);
+}
+
 void dispatch_lost(struct dispatch *d, struct job *j, const char *node)
 {
     struct err err = {0};
@@ -118,11 +137,14 @@ void dispatch_lost(struct dispatch *d, struct job *j, const char *node)
     snprintf(message, sizeof(message), "node %s was lost", node);
     struct job_change c = {
         .detail = json_pack("{s:s, s:s}", "node", node, "message", message),
-        .failure = json_pack("{s:s, s:s, s:n}", "reason", "node_lost", "message", message, "tail")};
+        .failure = json_pack("{s:s, s:s, s:[]}", "reason", "node_lost", "message", message, "tail")};
     enum job_event event = !strcmp(j->stopping, "cancel")    ? JOB_EV_CANCELLED
                            : !strcmp(j->stopping, "timeout") ? JOB_EV_TIME_OUT
+                           : !strcmp(j->stopping, "preempt") ? JOB_EV_REQUEUE
                            : j->attempt < OUTCOME_TRIES      ? JOB_EV_REQUEUE
                                                              : JOB_EV_NODE_FAIL;
+    /* The other nodes still run their part of it, and the next attempt may be placed there. */
+    stop_everywhere(d, j, "end", 0);
     if (jobs_move(d->orch->jobs, j, event, &c, NULL, NULL, &err) < 0)
         log_warn("dispatch", "a lost job could not be moved", KV_I("job", j->id), KV_E(&err));
 }
@@ -191,19 +213,39 @@ static void send_launch(struct dispatch *d, struct job *j, const char *resume)
     }
 }
 
+/* Its end was asked for before it was launched: no agent knows of it, so none will report its end. */
+static void end_unlaunched(struct dispatch *d, struct job *j)
+{
+    struct err err = {0};
+    struct job_change c = {.detail = json_pack("{s:s}", "message", "ended before it was launched")};
+    enum job_event event = !strcmp(j->stopping, "timeout")   ? JOB_EV_TIME_OUT
+                           : !strcmp(j->stopping, "preempt") ? JOB_EV_REQUEUE
+                                                             : JOB_EV_CANCELLED;
+    if (jobs_move(d->orch->jobs, j, event, &c, NULL, NULL, &err) < 0)
+        log_error("dispatch", "a job could not be ended", KV_I("job", j->id), KV_E(&err));
+}
+
+static void launch_or_end(struct dispatch *d, struct job *j, const char *resume)
+{
+    if (j->state == JOB_COMPLETING && j->stopping[0])
+        end_unlaunched(d, j);
+    else
+        send_launch(d, j, resume);
+}
+
 static void on_checkpoint(const struct db_results *r, const struct err *err, void *arg)
 {
     struct launching *l = arg;
     struct job *j = jobs_find(l->dispatch->orch->jobs, l->job);
     if (j && job_state_is_active(j->state) && j->attempt == l->fence && !err)
-        send_launch(l->dispatch, j, db_rows(r, 0) ? db_str(r, 0, 0, 0) : NULL);
+        launch_or_end(l->dispatch, j, db_rows(r, 0) ? db_str(r, 0, 0, 0) : NULL);
     free(l);
 }
 
 void dispatch_launch(struct dispatch *d, struct job *j)
 {
     if (j->attempt == 1 || !j->train) {
-        send_launch(d, j, NULL);
+        launch_or_end(d, j, NULL);
         return;
     }
     /* A later attempt goes on from the newest checkpoint that an earlier one left. */
@@ -212,25 +254,9 @@ void dispatch_launch(struct dispatch *d, struct job *j)
     db_submit(checkpoint_newest(d->orch->db, j->id), on_checkpoint, l);
 }
 
-static void send_stop(struct dispatch *d, const char *node, const struct job *j, const char *reason,
-                      int grace)
-{
-    struct node *n = nodes_find(&d->nodes, node);
-    if (n)
-        session_send(n, MSG_STOP,
-                     json_pack("{s:I, s:i, s:s, s:i}", "job", (json_int_t)j->id, "fence", j->attempt,
-                               "reason", reason, "grace_seconds", grace));
-}
-
 void dispatch_stop(struct dispatch *d, const struct job *j, int grace_seconds)
 {
-    size_t i;
-    json_t *share;
-    json_array_foreach(j->allocation, i, share)
-    {
-        send_stop(d, json_string_value(json_object_get(share, "node")), j,
-                  j->stopping[0] ? j->stopping : "cancel", grace_seconds);
-    }
+    stop_everywhere(d, j, j->stopping[0] ? j->stopping : "cancel", grace_seconds);
 }
 
 static void on_expired(evutil_socket_t fd, short what, void *arg)
@@ -316,6 +342,13 @@ static void on_pass(evutil_socket_t fd, short what, void *arg)
     for (size_t i = 0; i < all.count; i++) {
         struct err err = {0};
         struct job *j = jobs_find(d->orch->jobs, all.list[i].job);
+        if (j->state != JOB_PENDING || j->held) {
+            /* Cancelled or held, which the scheduler hears of when it is committed: what it took is free. */
+            scheduler_remove(d->scheduler, j->id);
+            json_decref(all.list[i].allocation);
+            event_active(d->pass, EV_TIMEOUT, 0);
+            continue;
+        }
         struct job_change c = {.allocation = all.list[i].allocation,
                                .detail = json_pack("{s:O}", "allocation", all.list[i].allocation)};
         if (jobs_move(d->orch->jobs, j, JOB_EV_PLACE, &c, NULL, NULL, &err) < 0) {

@@ -103,12 +103,13 @@ struct farewell {
     int fence;
 };
 
-static void on_over(const struct job *j, void *arg)
+static void on_over(const struct job *j, const char *text, void *arg)
 {
     struct farewell *f = arg;
     size_t i;
     json_t *name;
     (void)j;
+    (void)text;
     json_array_foreach(f->nodes, i, name)
     {
         struct node *n = nodes_find(&f->dispatch->nodes, json_string_value(name));

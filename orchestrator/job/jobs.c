@@ -123,7 +123,7 @@ static void effects_of(struct jobs *js, const struct db_results *r, struct move 
     if (js->watch)
         js->watch(j, m->event, js->watch_arg);
     if (m->done)
-        m->done(j, m->arg);
+        m->done(j, m->text, m->arg);
     if (job_state_is_final(j->state) && j->pending == 0)
         forget(js, j);
 }

@@ -44,7 +44,8 @@ struct job_change {
     void (*with)(struct db_batch *b, const struct job *j, void *arg);
     void *with_arg;
 };
-typedef void (*jobs_done_f)(const struct job *j, void *arg);
+/* text: the job's JSON as this move made it, which is durable now; *j may be further on. */
+typedef void (*jobs_done_f)(const struct job *j, const char *text, void *arg);
 
 /* -1 with a sentence when the state does not allow it: nothing has happened then, and the references are
  * released. done (may be NULL) is called after the commit. */
