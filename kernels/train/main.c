@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "kernels/train/run.h"
+#include "kernels/train/trained.h"
 #include "kernels/verify/verify.h"
 
 static int fail(struct run *r, const struct err *err)
@@ -103,8 +104,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"train", train_main},     {"verify", verify_main},
-    {"layers", layers_main},   {"make-digits", make_digits_main},
+    {"train", train_main},       {"verify", verify_main},
+    {"layers", layers_main},     {"make-digits", make_digits_main},
+    {"evaluate", evaluate_main}, {"predict", predict_main},
     {"version", version_main},
 };
 
@@ -118,14 +120,17 @@ int main(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "help") == 0)
         return argc < 2 ? (fputs("trainyard-train: no arguments; --help lists them\n", stderr), 2) : help();
-    if (argv[1][0] == '-' || strcmp(argv[1], "train") == 0)
+    if (argv[1][0] == '-' || strcmp(argv[1], "train") == 0 || strcmp(argv[1], "evaluate") == 0 ||
+        strcmp(argv[1], "predict") == 0)
         shorten_spinning(argv);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     if (argv[1][0] == '-')
         return train_main(argc, argv);
-    fprintf(stderr, "trainyard-train: there is no command %s: train, verify, layers, make-digits, version\n",
+    fprintf(stderr,
+            "trainyard-train: there is no command %s: train, evaluate, predict, verify, layers, make-digits, "
+            "version\n",
             argv[1]);
     return 2;
 }

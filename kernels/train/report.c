@@ -360,9 +360,10 @@ static void write_label(struct buf *b, const struct dataset_info *d, int class)
     buf_json_str(b, d->class_names && class < d->classes ? d->class_names[class] : number);
 }
 
-static void write_confusion(struct buf *b, const struct dataset_info *d, const struct metrics *m)
+static void write_confusion(struct buf *b, const char *split, const struct dataset_info *d,
+                            const struct metrics *m)
 {
-    buf_puts(b, ",\n \"confusion_matrix\":{\"of\":\"test\",\"rows_are\":\"truth\",\"labels\":[");
+    buf_printf(b, ",\n \"confusion_matrix\":{\"of\":\"%s\",\"rows_are\":\"truth\",\"labels\":[", split);
     for (int i = 0; i < m->confusion; i++) {
         buf_puts(b, i ? "," : "");
         write_label(b, d, i);
@@ -398,10 +399,11 @@ static void write_each_class(struct buf *b, const struct dataset_info *d, const 
     buf_putc(b, ']');
 }
 
-static void write_classes(struct buf *b, const struct dataset_info *d, const struct metrics *m)
+static void write_classes(struct buf *b, const char *split, const struct dataset_info *d,
+                          const struct metrics *m)
 {
     if (m->confusion)
-        write_confusion(b, d, m);
+        write_confusion(b, split, d, m);
     if (m->by_class && m->width <= METRICS_MAX_CONFUSION)
         write_each_class(b, d, m);
 }
@@ -440,9 +442,27 @@ int report_write(const struct report *r, const char *path, int64_t step, int64_t
     write_values(&b, v);
     write_rows(&b, run->algorithm, rows, row_count);
     if (confusion && metrics_samples(confusion) > 0)
-        write_classes(&b, run->data, confusion);
+        write_classes(&b, "test", run->data, confusion);
     buf_puts(&b, "}\n");
     int rc = file_write_atomic(path, b.data, b.len, 0644, err);
     buf_free(&b);
     return rc;
+}
+
+void report_evaluation(struct buf *out, const char *model, const char *split, const struct algorithm *a,
+                       const struct dataset_info *data, const struct metrics *m)
+{
+    struct report_values v = {0};
+    report_values_metrics(&v, a, m);
+    buf_puts(out, "{\"format\":\"trainyard.evaluation/1\"");
+    write_string(out, "trainer", TRAINYARD_VERSION);
+    write_string(out, "model", model);
+    write_string(out, "algorithm", a->name);
+    write_string(out, "dataset_digest", data->digest);
+    write_string(out, "split", split);
+    buf_printf(out, ",\n \"targets\":%" PRId64 ",\n \"values\":", metrics_samples(m));
+    write_values(out, &v);
+    if (metrics_samples(m) > 0)
+        write_classes(out, split, data, m);
+    buf_puts(out, "}\n");
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/buf.h"
 #include "base/err.h"
 #include "kernels/data/dataset.h"
 #include "kernels/optim/metrics.h"
@@ -75,5 +76,9 @@ int report_write(const struct report *r, const char *path, int64_t step, int64_t
                  const struct report_values *v, const struct report_epoch *rows, int64_t row_count,
                  const struct metrics *confusion, double seconds, enum report_outcome outcome,
                  struct err *err);
+
+/* An evaluation of a model on a split as JSON: samples, loss, the algorithm's metrics, the confusion matrix, each class. */
+void report_evaluation(struct buf *out, const char *model, const char *split, const struct algorithm *a,
+                       const struct dataset_info *data, const struct metrics *m);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "kernels/formats/safetensors.h"
+#include "kernels/train/trained.h"
 
 static int write_file(struct run *r, const char *name, struct buf *content, struct err *err)
 {
@@ -33,6 +34,20 @@ int run_write_inputs(struct run *r, struct err *err)
     return write_file(r, "algorithm.json", &b, err);
 }
 
+/* "[1,2.5]"; NULL without numbers. Caller frees. */
+static char *numbers_text(const float *x, int n)
+{
+    struct buf b = {0};
+    if (!x || n < 1)
+        return NULL;
+    for (int i = 0; i < n; i++) {
+        buf_putc(&b, i ? ',' : '[');
+        buf_printf(&b, "%.9g", (double)x[i]);
+    }
+    buf_putc(&b, ']');
+    return buf_steal(&b);
+}
+
 /* Weights and states under their full names, in the plain row-major layouts of the layer types' documentation, in the
  * order of the graph. */
 static int write_weights(struct run *r, struct err *err)
@@ -53,14 +68,21 @@ static int write_weights(struct run *r, struct err *err)
     char step[32], epoch[32];
     snprintf(step, sizeof(step), "%lld", (long long)r->progress.step);
     snprintf(epoch, sizeof(epoch), "%lld", (long long)r->progress.epoch);
+    const struct dataset_info *d = &r->data->info;
+    char *mean = numbers_text(d->column_mean, d->column_count),
+         *std = numbers_text(d->column_std, d->column_count);
     const struct tensor_metadata metadata[] = {{"format", "trainyard"},
                                                {"trainer", TRAINYARD_VERSION},
                                                {"model", r->model->name},
                                                {"algorithm", r->algorithm.name},
                                                {"step", step},
-                                               {"epoch", epoch}};
+                                               {"epoch", epoch},
+                                               {TRAINED_MEAN, mean},
+                                               {TRAINED_STD, std}};
     char *path = path_join(r->options->out, "weights.safetensors");
-    int rc = safetensors_write(path, entries, n, metadata, ARRAY_LEN(metadata), err);
+    int rc = safetensors_write(path, entries, n, metadata, ARRAY_LEN(metadata) - (mean && std ? 0 : 2), err);
+    free(mean);
+    free(std);
     free(path);
     free(entries);
     return rc;

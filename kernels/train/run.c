@@ -37,7 +37,7 @@ static int plan_executor(struct run *r, struct err *err)
     r->executor = executor_create(r->graph, &r->algorithm, &eo, err);
     if (!r->executor)
         return -1;
-    if (o->weights && start_weights_load(r->executor, o->weights, &r->note, err))
+    if (o->weights && start_weights_load(r->executor, o->weights, false, &r->note, err))
         return -1;
     executor_weights(r->executor, &r->weight_count);
     size_t range_count;

@@ -102,8 +102,8 @@ static void write_note(const struct executor_weight *list, size_t n, const struc
     buf_free(&spare);
 }
 
-static int take(struct executor *x, const struct safetensors *s, const char *path, struct buf *note,
-                struct err *err)
+static int take(struct executor *x, const struct safetensors *s, const char *path, bool whole,
+                struct buf *note, struct err *err)
 {
     size_t n, count, taken = 0;
     const struct executor_weight *list = executor_weight_list(x, &n);
@@ -112,6 +112,8 @@ static int take(struct executor *x, const struct safetensors *s, const char *pat
         const struct tensor_entry *t = safetensors_find(s, list[i].name);
         if (t && check(&list[i], t, path, err))
             return -1;
+        if (whole && !t)
+            return err_set(err, ERR_CONFLICT, "%s: there is no %s, which the model has", path, list[i].name);
         taken += t != NULL;
     }
     if (taken == 0)
@@ -129,12 +131,12 @@ static int take(struct executor *x, const struct safetensors *s, const char *pat
     return 0;
 }
 
-int start_weights_load(struct executor *x, const char *path, struct buf *note, struct err *err)
+int start_weights_load(struct executor *x, const char *path, bool whole, struct buf *note, struct err *err)
 {
     struct safetensors *s = safetensors_open(path, err);
     if (!s)
         return err_prefix(err, "weights to begin with");
-    int rc = take(x, s, path, note, err);
+    int rc = take(x, s, path, whole, note, err);
     safetensors_close(s);
     return rc;
 }

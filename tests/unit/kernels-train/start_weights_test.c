@@ -91,11 +91,13 @@ static void test_names_that_agree_are_taken_and_the_rest_is_said(void **state)
     const struct tensor_entry e[] = {kernel("a.kernel", DTYPE_F32, values),
                                      kernel("stranger", DTYPE_F32, values)};
     write_tensors(&f, e, 2);
-    assert_int_equal(start_weights_load(f.executor, f.path, &f.note, &f.err), 0);
+    assert_int_equal(start_weights_load(f.executor, f.path, false, &f.note, &f.err), 0);
     assert_memory_equal(weight(&f, "a.kernel"), values, sizeof(values));
     assert_memory_equal(weight(&f, "b.kernel"), before, sizeof(before));
     assert_non_null(strstr(buf_str(&f.note), "3 that it lacks"));
     assert_non_null(strstr(buf_str(&f.note), "stranger"));
+    assert_int_equal(start_weights_load(f.executor, f.path, true, &f.note, &f.err), -1);
+    assert_non_null(strstr(f.err.text, "b."));
     close_fixture(&f);
 }
 
@@ -116,7 +118,7 @@ static void test_every_floating_point_form_is_read(void **state)
         open_fixture(&f);
         const struct tensor_entry e = kernel("a.kernel", forms[i].type, forms[i].data);
         write_tensors(&f, &e, 1);
-        assert_int_equal(start_weights_load(f.executor, f.path, &f.note, &f.err), 0);
+        assert_int_equal(start_weights_load(f.executor, f.path, false, &f.note, &f.err), 0);
         assert_memory_equal(weight(&f, "a.kernel"), want, (KERNEL - 1) * sizeof(float));
         assert_float_equal(weight(&f, "a.kernel")[KERNEL - 1], forms[i].last, 0);
         close_fixture(&f);
@@ -132,7 +134,7 @@ static void refuses(const struct tensor_entry *e, size_t n, const char *word)
     float *before = xcalloc(count, sizeof(*before));
     memcpy(before, all, count * sizeof(*before));
     write_tensors(&f, e, n);
-    assert_int_equal(start_weights_load(f.executor, f.path, &f.note, &f.err), -1);
+    assert_int_equal(start_weights_load(f.executor, f.path, false, &f.note, &f.err), -1);
     assert_non_null(strstr(f.err.text, word));
     assert_memory_equal(all, before, count * sizeof(*before));
     free(before);
