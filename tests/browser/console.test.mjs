@@ -304,6 +304,118 @@ describe('a run', () => {
   })
 })
 
+describe('the model builder', () => {
+  const source = () => page.getByRole('textbox', { name: 'Source' })
+  const model = async () => JSON.parse(await source().inputValue())
+  const edges = async () => (await model()).layers.flatMap((l) => l.inputs.map((i) => `${i}>${l.name}`))
+  async function build() {
+    await start()
+    fillTask(mock.world)
+    await signIn()
+    await page.goto(`${mock.url}/tasks/mnist/models/new?from=cnn@1`)
+    await page.locator('[data-layer="scale"]').waitFor()
+  }
+
+  test('adds, edits, renames and removes layers, with the source in step and every step undone', async () => {
+    await build()
+    const before = await source().inputValue()
+    await page.getByRole('searchbox', { name: 'Find a layer' }).fill('hidd')
+    await page.keyboard.press('Enter')
+    await page.locator('[data-layer="hidden"]').waitFor()
+    await page.locator('.library').getByRole('button', { name: 'dropout' }).click()
+    await page.locator('[data-layer="dropout"]').waitFor()
+    assert.ok((await edges()).includes('hidden>dropout') && (await edges()).includes('dropout>relu3'))
+    await page.locator('.inspector').getByLabel('rate').fill('0.25')
+    assert.deepEqual((await model()).layers.find((l) => l.name === 'dropout').config, { rate: 0.25 })
+    await page.locator('.inspector').getByLabel('Name', { exact: true }).fill('drop')
+    await page.keyboard.press('Enter')
+    await page.locator('[data-layer="drop"]').waitFor()
+    assert.ok((await edges()).includes('drop>relu3'))
+    await page.locator('[data-layer="drop"]').click()
+    await page.keyboard.press('Delete')
+    await page.locator('[data-layer="drop"]').waitFor({ state: 'detached' })
+    assert.ok((await edges()).includes('hidden>relu3'))
+    const undo = page.getByRole('button', { name: 'Undo' })
+    while (await undo.isEnabled()) await undo.click()
+    assert.equal(await source().inputValue(), before)
+    await page.getByRole('button', { name: 'Redo' }).click()
+    await page.locator('[data-layer="dropout"]').waitFor()
+  })
+
+  test('opens an edge for a layer that is dropped on it, and connects by drawing a line', async () => {
+    await build()
+    const from = page.locator('.library').getByRole('button', { name: 'relu' })
+    const edge = page.locator('[data-id=\'["scale","conv1"]\'] .react-flow__edge-interaction')
+    const at = await edge.evaluate((e) => {
+      const p = e.getPointAtLength(e.getTotalLength() / 2)
+      const q = p.matrixTransform(e.getScreenCTM())
+      return { x: q.x, y: q.y }
+    })
+    const data = await page.evaluateHandle(() => new DataTransfer())
+    await from.dispatchEvent('dragstart', { dataTransfer: data })
+    const place = { dataTransfer: data, clientX: at.x, clientY: at.y }
+    await page.locator('.react-flow').dispatchEvent('dragover', place)
+    await page.locator('.react-flow').dispatchEvent('drop', place)
+    await page.locator('[data-layer="relu"]').waitFor()
+    assert.ok((await edges()).includes('scale>relu') && (await edges()).includes('relu>conv1'))
+
+    const dot = async (layer, side) => {
+      const b = await page.locator(`[data-layer="${layer}"] .react-flow__handle-${side}`).boundingBox()
+      return [b.x + b.width / 2, b.y + b.height / 2]
+    }
+    await page.mouse.move(...(await dot('scale', 'bottom')))
+    await page.mouse.down()
+    await page.mouse.move(...(await dot('conv1', 'top')), { steps: 8 })
+    await page.mouse.up()
+    await until('the new edge', async () => (await edges()).includes('scale>conv1'))
+    assert.ok(!(await edges()).includes('relu>conv1'), 'a layer of one input lets the old one go')
+  })
+
+  test('shows a finding on the layer it is about, and shapes where there is none', async () => {
+    await build()
+    await page.locator('.react-flow__edge-text', { hasText: '28' }).first().waitFor()
+    await source().fill((await source().inputValue()).replace('"type": "relu"', '"type": "rleu"'))
+    await page.locator('[data-layer="relu1"][data-mark="failed"]').waitFor()
+    await page.locator('[data-layer="relu1"]').click()
+    await page.locator('.inspector').getByText('unknown type').waitFor()
+    await source().fill('{')
+    await page.getByText('The source cannot be read at the moment').waitFor()
+    assert.ok(await page.locator('[data-layer="relu1"]').isVisible())
+  })
+
+  test('gives the drawing as SVG', async () => {
+    await build()
+    await page.getByRole('button', { name: 'Save the drawing' }).click()
+    const [svg] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'SVG' }).click()])
+    const text = readFileSync(await svg.path(), 'utf8')
+    assert.match(text, /^<svg xmlns/)
+    for (const l of MODEL.layers) assert.ok(text.includes(`>${l.name}</text>`))
+  })
+})
+
+test('an algorithm’s form and source write each other', async () => {
+  await start()
+  fillTask(mock.world)
+  await signIn()
+  await page.goto(`${mock.url}/tasks/mnist/algorithms/new`)
+  const source = page.getByRole('textbox', { name: 'Source' })
+  const form = page.getByRole('group', { name: 'As a form' })
+  const file = async () => JSON.parse(await source.inputValue())
+  await form.getByLabel('epochs').fill('12')
+  await form.getByLabel('optimizer').selectOption('sgd')
+  await form.getByLabel('momentum').fill('0.9')
+  assert.equal((await file()).epochs, 12)
+  assert.deepEqual((await file()).optimizer, { type: 'sgd', learning_rate: 0.001, momentum: 0.9 })
+  await form.getByLabel('schedule').selectOption('cosine')
+  assert.deepEqual((await file()).schedule, { type: 'cosine' })
+  await form.getByLabel('momentum').fill('')
+  assert.deepEqual((await file()).optimizer, { type: 'sgd', learning_rate: 0.001 })
+  await source.fill(JSON.stringify({ ...(await file()), batch_size: 77 }))
+  assert.equal(await form.getByLabel('batch size').inputValue(), '77')
+  await source.fill('{ "epochs": ')
+  await page.getByText('no JSON object at the moment').waitFor()
+})
+
 describe('many runs', () => {
   test('are searched, ordered and grouped, with all of it in the address', async () => {
     await start({ demo: true })
@@ -388,6 +500,7 @@ const places = [
   '/tasks/housing',
   '/tasks/mnist?tab=models',
   '/tasks/mnist/models/new',
+  '/tasks/mnist/algorithms/new',
   '/tasks/mnist/datasets/new',
   '/tasks/mnist/models/cnn',
   '/tasks/mnist/datasets/mnist',

@@ -271,6 +271,7 @@ export async function createMock({ port = 0, dist = join(root, 'webui/dist'), ti
       )
     if ((m = /^\/jobs\/(\d+)(?:\/(.*))?$/.exec(api)))
       return jobRoute(method, need(world.jobs.get(Number(m[1])), `job ${m[1]}`), m[2], q)
+    if (is('GET', /^\/layer-types$/)) return { body: { format: 'trainyard.layer-types/1', layers: LAYER_TYPES } }
     if (is('GET', /^\/partitions$/))
       return { body: { items: [{ name: 'default', default: true, max_time_seconds: null, nodes: ['n1'] }] } }
     if (is('GET', /^\/nodes$/)) return { body: { items: [{ ...world.node, last_seen: new Date().toISOString() }] } }
@@ -399,6 +400,33 @@ function preview() {
     columns: [],
   }
 }
+
+/* As the trainer's own table, in small. */
+const parameter = (name, type, more) => ({ name, type, required: false, default: null, help: `${name} of it`, ...more })
+const layerType = (name, group, params = [], most = 1) => ({
+  name,
+  group,
+  summary: `The ${name} layer.`,
+  formula: 'out = f(in)',
+  source: 'a paper',
+  min_inputs: 1,
+  max_inputs: most,
+  params,
+})
+const LAYER_TYPES = [
+  layerType('dense', 'core', [parameter('units', 'integer', { required: true, min: 1, max: 16777216 })]),
+  layerType('dropout', 'core', [parameter('rate', 'real', { default: 0.5, min: 0, max: 1 })]),
+  layerType('rescale', 'core', [parameter('scale', 'real', { default: 1 })]),
+  layerType('conv2d', 'convolution', [
+    parameter('filters', 'integer', { required: true, min: 1, max: 65536 }),
+    parameter('kernel', 'pair', { default: 3, min: 1, max: 255 }),
+    parameter('use_bias', 'boolean', { default: true }),
+  ]),
+  layerType('max_pool2d', 'pooling', [parameter('pool', 'pair', { default: 2, min: 1, max: 255 })]),
+  layerType('flatten', 'shape'),
+  layerType('relu', 'activation'),
+  layerType('add', 'merge', [], 64),
+]
 
 export const MODEL = {
   format: 'trainyard.model/1',

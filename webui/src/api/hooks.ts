@@ -11,8 +11,9 @@ import {
   useQueryClient,
   type InfiniteData,
 } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useEffect, useMemo, useState } from 'react'
 import { newKey } from '../lib/key'
+import type { LayerType } from '../lib/modeldoc'
 import { readReport } from '../lib/report'
 import { saveBlob } from '../lib/save'
 import { request, requestText, seg, upload } from './client'
@@ -330,6 +331,31 @@ export function useVerification(task: string, kind: AssetKinds, text: string) {
     retry: false,
     placeholderData: (previous) => (text.trim() === '' ? undefined : previous),
   })
+}
+
+/** The layer types that a model of a task may use: the built-in ones and the task's own. */
+export function useLayerLibrary(task: string): { types: LayerType[]; error: unknown } {
+  const builtIn = useQuery({
+    queryKey: ['layer-types'],
+    queryFn: async ({ signal }) => (await request<{ layers: LayerType[] }>('GET', '/layer-types', { signal })).layers,
+    staleTime: Infinity,
+  })
+  const own = useAssets(task, 'layers')
+  const types = useMemo(() => [...(own.data ?? []).map(ownLayer), ...(builtIn.data ?? [])], [own.data, builtIn.data])
+  return { types, error: builtIn.error ?? own.error }
+}
+
+function ownLayer(a: Asset): LayerType {
+  const s = a.verification?.summary ?? {}
+  const inputs = Array.isArray(s.inputs) ? s.inputs.length : 1
+  return {
+    name: typeof s.name === 'string' ? s.name : a.name,
+    group: 'own',
+    summary: typeof s.description === 'string' ? s.description : a.description,
+    min_inputs: inputs,
+    max_inputs: inputs,
+    params: Array.isArray(s.parameters) ? (s.parameters as LayerType['params']) : [],
+  }
 }
 
 export interface FitRequest {

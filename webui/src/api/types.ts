@@ -96,6 +96,8 @@ export interface GraphNode {
   config?: Record<string, unknown>
   inputs?: string[]
   group?: string
+  /** of what it came from in the file */
+  pointer?: string
 }
 export interface ModelGraph {
   nodes: GraphNode[]

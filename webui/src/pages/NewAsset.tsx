@@ -1,31 +1,14 @@
-import { useEffect, useMemo, useRef, useState } from 'react'
-import { useLocation, useSearchParams } from 'wouter'
+import { useRef, useState } from 'react'
+import { useSearchParams } from 'wouter'
 import { fromDrop, fromInput, packFiles, type ChosenFile } from '../api/files'
-import { useAssetContent, useUploadAsset, useVerification } from '../api/hooks'
-import { Problem } from '../api/problem'
-import { ASSET_KINDS, singular, type AssetKinds, type DatasetMetadata } from '../api/types'
+import { ASSET_KINDS, type DatasetMetadata } from '../api/types'
 import { useI18n } from '../i18n'
-import { examples, pretty } from '../lib/examples'
-import { formatBytes, formatDuration } from '../lib/format'
-import { NAME_PATTERN, parseRef, suggestName } from '../lib/names'
-import {
-  Button,
-  Card,
-  Empty,
-  ErrorNote,
-  IconButton,
-  Loading,
-  PageHead,
-  ProgressBar,
-  SelectField,
-  TextField,
-  useDebounced,
-  useTitle,
-} from '../widgets/basic'
-import { Checks, checksOf } from '../widgets/Checks'
-import { Editor } from '../widgets/Editor'
+import { formatBytes } from '../lib/format'
+import { NAME_PATTERN, suggestName } from '../lib/names'
+import { Button, Card, Empty, IconButton, PageHead, SelectField, TextField, useTitle } from '../widgets/basic'
 import { Icon } from '../widgets/icons'
-import { SummaryFacts, SummaryPictures } from '../widgets/Summary'
+import { NewJson } from './asset/NewJson'
+import { Refusal, UploadProgress, useSend } from './asset/send'
 
 export default function NewAsset({ task, kind }: { task: string; kind: string }) {
   const { t } = useI18n()
@@ -46,73 +29,6 @@ export default function NewAsset({ task, kind }: { task: string; kind: string })
     <>
       <PageHead trail={trail} title={t(`add.${known}`)} note={t(`add.${known}.text`)} />
       {known === 'datasets' ? <NewDataset task={task} /> : <NewJson task={task} kind={known} />}
-    </>
-  )
-}
-
-/** What both forms do: send, show how far it is, keep everything when it is refused. */
-function useSend(task: string, kind: AssetKinds) {
-  const upload = useUploadAsset()
-  const [, go] = useLocation()
-  const [sent, setSent] = useState<{ bytes: number; total: number; rate: number } | null>(null)
-  const abort = useRef<AbortController | null>(null)
-  useEffect(() => () => abort.current?.abort(), [])
-
-  const send = (fields: { name: string; description: string; metadata: object }, body: Blob) => {
-    const started = performance.now()
-    abort.current = new AbortController()
-    setSent({ bytes: 0, total: body.size, rate: 0 })
-    upload.mutate(
-      {
-        task,
-        kind,
-        ...fields,
-        body,
-        signal: abort.current.signal,
-        progress: (bytes, total) =>
-          setSent({ bytes, total, rate: bytes / Math.max(0.001, (performance.now() - started) / 1000) }),
-      },
-      {
-        onSuccess: (a) => go(`/tasks/${encodeURIComponent(task)}/${kind}/${encodeURIComponent(a.name)}@${a.version}`),
-      },
-    )
-  }
-  const aborted = upload.error instanceof DOMException && upload.error.name === 'AbortError'
-  return { send, sent, upload, error: aborted ? null : upload.error, stop: () => abort.current?.abort() }
-}
-
-function UploadProgress({ sent, stop }: { sent: { bytes: number; total: number; rate: number }; stop: () => void }) {
-  const { t, locale } = useI18n()
-  const done = sent.bytes >= sent.total
-  const left = sent.rate > 0 ? (sent.total - sent.bytes) / sent.rate : null
-  return (
-    <div className="upload-progress">
-      <ProgressBar value={sent.total ? sent.bytes / sent.total : 1} label={t('upload.progress')} />
-      <div className="row">
-        <span className="grow">
-          {done
-            ? t('upload.verifying')
-            : `${formatBytes(sent.bytes, locale)} / ${formatBytes(sent.total, locale)} · ${formatBytes(sent.rate, locale)}/s${
-                left !== null ? ` · ${t('run.left', { time: formatDuration(left) })}` : ''
-              }`}
-        </span>
-        {!done && (
-          <Button tone="quiet" onClick={stop}>
-            {t('upload.stop')}
-          </Button>
-        )}
-      </div>
-    </div>
-  )
-}
-
-function Refusal({ error, onPlace }: { error: unknown; onPlace?: (line: number, column: number) => void }) {
-  if (!error) return null
-  const checks = error instanceof Problem ? checksOf(error) : []
-  return (
-    <>
-      <ErrorNote error={error} />
-      {checks.length > 0 && <Checks checks={checks} onPlace={onPlace} />}
     </>
   )
 }
@@ -286,145 +202,6 @@ function NewDataset({ task }: { task: string }) {
           {t('upload.go')}
         </Button>
       </footer>
-    </form>
-  )
-}
-
-function NewJson({ task, kind }: { task: string; kind: Exclude<AssetKinds, 'datasets'> }) {
-  const [params] = useSearchParams()
-  const from = params.get('from')
-  const content = useAssetContent(task, kind, from ?? '', from !== null)
-  if (from !== null && content.isPending) return <Loading />
-  const start = examples[kind][0]
-  return (
-    <>
-      <ErrorNote error={content.error} />
-      <JsonForm
-        task={task}
-        kind={kind}
-        initialName={from !== null ? parseRef(from).name : ''}
-        initialText={content.data ?? (start ? pretty(start.content) : '')}
-      />
-    </>
-  )
-}
-
-function JsonForm({
-  task,
-  kind,
-  initialName,
-  initialText,
-}: {
-  task: string
-  kind: Exclude<AssetKinds, 'datasets'>
-  initialName: string
-  initialText: string
-}) {
-  const { t } = useI18n()
-  const [text, setText] = useState(initialText)
-  const [typedName, setTypedName] = useState<string | null>(initialName || null)
-  const [description, setDescription] = useState('')
-  const [goTo, setGoTo] = useState<{ line: number; column: number; at: number } | null>(null)
-  const pick = useRef<HTMLInputElement>(null)
-  const late = useDebounced(text, 350)
-  const verification = useVerification(task, kind, late)
-  const { send, sent, upload, error, stop } = useSend(task, kind)
-
-  const inFile = useMemo(() => {
-    const m = /"name"\s*:\s*"([^"\\]+)"/.exec(text) // the first name: that of the file itself
-    return m ? suggestName(m[1]!) : ''
-  }, [text])
-  const name = typedName ?? inFile
-  const wrongName = name !== '' && !NAME_PATTERN.test(name)
-  const place = (line: number, column: number) => setGoTo({ line, column, at: Date.now() })
-  const current = late === text && !verification.isPlaceholderData
-  const checks = verification.data?.checks ?? []
-  const replace = (v: string) => {
-    setText(v)
-    upload.reset()
-  }
-
-  return (
-    <form
-      className="form wide"
-      onSubmit={(e) => {
-        e.preventDefault()
-        if (wrongName || text.trim() === '') return
-        send({ name, description, metadata: {} }, new Blob([text]))
-      }}
-    >
-      <div className="columns">
-        <TextField
-          label={t('col.name')}
-          value={name}
-          required
-          maxLength={64}
-          onChange={setTypedName}
-          error={wrongName ? t('name.wrong') : null}
-          hint={t('asset.name.hint')}
-        />
-        <TextField label={t('col.description')} value={description} onChange={setDescription} />
-      </div>
-      <div className="toolbar">
-        <Button icon="file" onClick={() => pick.current?.click()}>
-          {t('editor.open')}
-        </Button>
-        <span className="faint">{t('editor.examples')}</span>
-        {examples[kind].map((x) => (
-          <Button key={x.name} tone="quiet" onClick={() => replace(pretty(x.content))}>
-            {x.title}
-          </Button>
-        ))}
-        <input
-          ref={pick}
-          type="file"
-          accept=".json,application/json"
-          hidden
-          data-testid="json-file"
-          onChange={(e) => {
-            const file = e.target.files?.[0]
-            e.target.value = ''
-            if (!file) return
-            if (typedName === null) setTypedName(suggestName(file.name))
-            void file.text().then(replace)
-          }}
-        />
-      </div>
-      <div className="edit-and-check">
-        <Editor label={t('editor.source')} value={text} onChange={replace} checks={checks} goTo={goTo} />
-        <aside className="verdict" aria-live="polite" data-current={current}>
-          <h2>
-            {t('verification.title')}
-            {verification.data && (
-              <span
-                className={`pill ${verification.data.ok ? 'good' : 'bad'}`}
-                data-verdict={verification.data.ok ? 'ok' : 'failed'}
-              >
-                {t(verification.data.ok ? 'verification.passed' : 'verification.failed')}
-              </span>
-            )}
-            {!current && text.trim() !== '' && !verification.isError && <span className="spinner" aria-hidden="true" />}
-          </h2>
-          {text.trim() === '' ? (
-            <p className="faint">{t('editor.empty')}</p>
-          ) : verification.isError ? (
-            <ErrorNote error={verification.error} onRetry={() => void verification.refetch()} />
-          ) : (
-            <>
-              {verification.data?.ok && <SummaryFacts kind={singular[kind]} summary={verification.data.summary} />}
-              <Checks checks={checks} seconds={verification.data?.seconds} onPlace={place} />
-            </>
-          )}
-        </aside>
-      </div>
-      <Refusal error={error} onPlace={place} />
-      {upload.isPending && sent && <UploadProgress sent={sent} stop={stop} />}
-      <footer>
-        <Button type="submit" tone="primary" icon="upload" busy={upload.isPending} disabled={text.trim() === ''}>
-          {t('asset.save')}
-        </Button>
-      </footer>
-      {verification.data?.ok && <SummaryPictures kind={singular[kind]} summary={verification.data.summary} />}
     </form>
   )
 }
