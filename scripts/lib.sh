@@ -12,6 +12,7 @@ BUILD_PACKAGES="build-essential cmake ninja-build pkg-config ca-certificates
   libopenmpi-dev openmpi-bin libdnnl-dev libopenblas-openmp-dev libhwloc-dev zlib1g-dev libzstd-dev libtcc-dev libcmocka-dev
   postgresql-15 openssl"
 TEST_PACKAGES="python3 python3-pytest python3-websockets python3-requests python3-jsonschema python3-numpy
+  python3-onnx python3-torch
   curl clang-format chromium fonts-dejavu-core procps iproute2"
 
 as_root() {

@@ -25,6 +25,7 @@ struct report {
     bool write_failed; /* said once */
     int64_t every;
     double last_line, started;
+    char *no_onnx;   /* why there is no model.onnx; NULL: there is */
     struct buf line; /* reused: a train line allocates nothing after the first */
 };
 
@@ -83,6 +84,7 @@ void report_close(struct report *r)
     if (r->fd >= 0)
         close(r->fd);
     buf_free(&r->line);
+    free(r->no_onnx);
     free(r);
 }
 
@@ -414,6 +416,15 @@ static void write_string(struct buf *b, const char *name, const char *value)
     buf_json_str(b, value);
 }
 
+void report_no_onnx(struct report *r, const char *why)
+{
+    if (!r)
+        return;
+    free(r->no_onnx);
+    r->no_onnx = xstrdup(why);
+    report_note(r, "no model.onnx: %s", why);
+}
+
 int report_write(const struct report *r, const char *path, int64_t step, int64_t epoch,
                  const struct report_values *v, const struct report_epoch *rows, int64_t row_count,
                  const struct metrics *confusion, double seconds, enum report_outcome outcome,
@@ -440,6 +451,8 @@ int report_write(const struct report *r, const char *path, int64_t step, int64_t
                ",\"seconds\":%.3f,\n \"values\":",
                step, run->steps, epoch, seconds);
     write_values(&b, v);
+    if (r->no_onnx)
+        write_string(&b, "no_onnx", r->no_onnx);
     write_rows(&b, run->algorithm, rows, row_count);
     if (confusion && metrics_samples(confusion) > 0)
         write_classes(&b, "test", run->data, confusion);

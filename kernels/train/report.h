@@ -68,6 +68,9 @@ void report_note(struct report *r, const char *fmt, ...) __attribute__((format(p
 void report_end(struct report *r, int64_t step, int64_t epoch, const struct report_values *v, double seconds,
                 enum report_outcome outcome);
 
+/* Why there is no model.onnx: for report.json and a line for people. */
+void report_no_onnx(struct report *r, const char *why);
+
 /* Should a train line be written for this step (1 is the first)? At most 20 a second. */
 bool report_wants(struct report *r, int64_t step);
 

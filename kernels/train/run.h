@@ -90,8 +90,11 @@ int run_load_best(struct run *r, struct err *err);
 /* Train to the end. *outcome says how it ended; a last checkpoint is written. */
 int run_train(struct run *r, enum report_outcome *outcome, struct err *err);
 
-/* Rank 0 writes weights.safetensors (not after divergence), report.json and the last metrics line; all ranks call it. */
+/* Rank 0 writes weights.safetensors and model.onnx (not after divergence), report.json and the last metrics line; all ranks call it. */
 int run_finish(struct run *r, enum report_outcome outcome, struct err *err);
+/* model.onnx from these weights; where ONNX cannot express a layer, the report says which, and that is no error. */
+struct tensor_entry;
+int run_write_onnx(struct run *r, const struct tensor_entry *weights, size_t count, struct err *err);
 /* model.json and algorithm.json as run. */
 int run_write_inputs(struct run *r, struct err *err);
 

@@ -1,5 +1,5 @@
 list(APPEND KERNELS_SOURCES train/distributed.c train/distributed_shm.c train/checkpoint.c train/report.c train/options.c
-     train/fit.c train/weight_layout.c train/start_weights.c train/memory_plan.c train/executor_plan.c train/executor.c train/probe.c train/run.c train/loop.c train/evaluate.c train/state.c train/results.c)
+     train/fit.c train/weight_layout.c train/start_weights.c train/memory_plan.c train/executor_plan.c train/executor.c train/probe.c train/run.c train/loop.c train/evaluate.c train/state.c train/results.c train/onnx_result.c)
 list(APPEND KERNELS_JSON_SOURCES train/load.c train/trained.c train/predict.c)
 set_source_files_properties(train/distributed_shm.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
 

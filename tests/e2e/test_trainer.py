@@ -152,7 +152,7 @@ def test_a_run_leaves_what_the_contract_says(bench):
     times = [l["t"] for l in r.lines]
     assert times == sorted(times) and abs(times[0] - time.time()) < 600
     assert end["step"] == 64 and end["values"]["accuracy"] == r.values("eval", "accuracy")[-1]
-    assert {p.name for p in r.out.iterdir()} == {"weights.safetensors", "model.json", "algorithm.json", "report.json", "checkpoints", "metrics.jsonl"}
+    assert {p.name for p in r.out.iterdir()} == {"weights.safetensors", "model.onnx", "model.json", "algorithm.json", "report.json", "checkpoints", "metrics.jsonl"}
     report = r.report
     matrix = report["confusion_matrix"]["rows"]
     assert sum(map(sum, matrix)) == 500
