@@ -30,9 +30,12 @@ struct finding_job {
 
 /* What a caller may see: memory knows more (why it waits, progress), but may be ahead of the log. Nobody is
  * told of a move that a crash could still take back. */
-static struct job *shown_of(struct job *row, struct job *live)
+static struct job *shown_of(struct call *c, struct job *row, struct job *live)
 {
-    return live && live->pending == 0 ? live : row;
+    if (!live || live->pending > 0)
+        return row;
+    dispatch_explain(c->orch->dispatch, live);
+    return live;
 }
 
 static void on_found(struct call *c, const struct db_results *r)
@@ -47,7 +50,7 @@ static void on_found(struct call *c, const struct db_results *r)
     int64_t id = row->id;
     struct job *live = jobs_find(jobs, id);
     if (f->show) {
-        f->then(c, shown_of(row, live));
+        f->then(c, shown_of(c, row, live));
         job_destroy(row);
         return;
     }
@@ -107,7 +110,7 @@ static void on_list(struct call *c, const struct db_results *r)
     json_t *items = json_array();
     for (int i = 0; i < shown; i++) {
         struct job *row = job_from_row(r, 0, i), *live = jobs_find(c->orch->jobs, row->id);
-        json_array_append_new(items, job_json(shown_of(row, live)));
+        json_array_append_new(items, job_json(shown_of(c, row, live)));
         last = row->id;
         job_destroy(row);
     }

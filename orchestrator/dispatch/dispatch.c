@@ -321,15 +321,14 @@ static void on_place(int64_t job, const struct sched_share *shares, int count, v
     all->list[all->count++] = (struct decided){job, allocation};
 }
 
-static void on_wait(int64_t job, const char *why, bool never, void *arg)
+void dispatch_explain(struct dispatch *d, struct job *j)
 {
-    struct decisions *all = arg;
-    struct job *j = jobs_find(all->dispatch->orch->jobs, job);
-    (void)never;
-    if (j && (!j->reason || strcmp(j->reason, why) != 0)) {
-        free(j->reason);
-        j->reason = xstrdup(why);
-    }
+    char why[300];
+    struct sched_wait wait;
+    if (j->state != JOB_PENDING || j->held || !scheduler_why(d->scheduler, j->id, why, sizeof(why), &wait))
+        return;
+    free(j->reason);
+    j->reason = xstrdup(why);
 }
 
 static void on_pass(evutil_socket_t fd, short what, void *arg)
@@ -338,13 +337,13 @@ static void on_pass(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct dispatch *d = arg;
     struct decisions all = {.dispatch = d};
-    scheduler_pass(d->scheduler, time_now(), on_place, on_wait, &all);
+    scheduler_pass(d->scheduler, time_now(), on_place, &all);
     for (size_t i = 0; i < all.count; i++) {
         struct err err = {0};
         struct job *j = jobs_find(d->orch->jobs, all.list[i].job);
         if (j->state != JOB_PENDING || j->held) {
             /* Cancelled or held, which the scheduler hears of when it is committed: what it took is free. */
-            scheduler_remove(d->scheduler, j->id);
+            scheduler_remove(d->scheduler, j->id, time_now());
             json_decref(all.list[i].allocation);
             event_active(d->pass, EV_TIMEOUT, 0);
             continue;
@@ -353,22 +352,32 @@ static void on_pass(evutil_socket_t fd, short what, void *arg)
                                .detail = json_pack("{s:O}", "allocation", all.list[i].allocation)};
         if (jobs_move(d->orch->jobs, j, JOB_EV_PLACE, &c, NULL, NULL, &err) < 0) {
             log_error("dispatch", "a placed job could not be moved", KV_I("job", j->id), KV_E(&err));
-            scheduler_remove(d->scheduler, j->id);
+            scheduler_remove(d->scheduler, j->id, time_now());
         }
     }
     free(all.list);
 }
 
+static struct sched_job asked_of(const struct job *j)
+{
+    return (struct sched_job){.id = j->id,
+                              .owner = j->owner_id,
+                              .priority = j->priority,
+                              .submitted = j->submitted,
+                              .time_limit = job_time_limit(j),
+                              .request = job_request(j)};
+}
+
 static void add_waiting(struct dispatch *d, const struct job *j)
 {
-    struct sched_request r = job_request(j);
+    struct sched_job asked = asked_of(j);
     if (!j->held)
-        scheduler_add(d->scheduler, j->id, j->priority, j->submitted, &r);
+        scheduler_add(d->scheduler, &asked);
 }
 
 static void add_running(struct dispatch *d, const struct job *j)
 {
-    struct sched_request r = job_request(j);
+    struct sched_job asked = asked_of(j);
     size_t count = json_array_size(j->allocation), i;
     struct sched_share *shares = xcalloc(count, sizeof(*shares));
     json_t *share;
@@ -377,7 +386,7 @@ static void add_running(struct dispatch *d, const struct job *j)
         shares[i].node = json_string_value(json_object_get(share, "node"));
         shares[i].ranks = json_integer_value(json_object_get(share, "ranks"));
     }
-    scheduler_add_running(d->scheduler, j->id, &r, shares, (int)count);
+    scheduler_add_running(d->scheduler, &asked, j->started > 0 ? j->started : time_now(), shares, (int)count);
     free(shares);
 }
 
@@ -397,7 +406,7 @@ static void on_move(struct job *j, enum job_event event, void *arg)
     }
     if (job_state_is_active(j->state))
         return;
-    scheduler_remove(d->scheduler, j->id);
+    scheduler_remove(d->scheduler, j->id, time_now());
     if (j->state == JOB_PENDING)
         add_waiting(d, j);
     event_active(d->pass, EV_TIMEOUT, 0);
@@ -455,7 +464,7 @@ struct dispatch *dispatch_create(struct orch *orch, struct err *err)
 {
     struct dispatch *d = xcalloc(1, sizeof(*d));
     d->orch = orch;
-    d->scheduler = scheduler_create();
+    d->scheduler = scheduler_create(NULL);
     d->pass = event_new(orch->base, -1, 0, on_pass, d);
     db_submit(node_all(orch->db), on_nodes, d);
     while (!d->loaded && event_base_loop(orch->base, EVLOOP_ONCE) == 0)

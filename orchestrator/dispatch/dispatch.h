@@ -36,6 +36,8 @@ void dispatch_accept(struct dispatch *d, struct http_req *req, const char *node)
 /* Have the agents end an active job: after the move that says why. */
 void dispatch_stop(struct dispatch *d, const struct job *j, int grace_seconds);
 int dispatch_drain(struct dispatch *d, const char *node, bool drained, const char *reason, struct err *err);
+/* Put into j->reason, for who looks at it now, why it waits. */
+void dispatch_explain(struct dispatch *d, struct job *j);
 json_t *dispatch_node_json(struct dispatch *d, const struct node *n); /* docs/api.md; a new reference */
 
 /* For session.c. */

@@ -3,301 +3,443 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
+#include "orchestrator/scheduler/internal.h"
 
-struct node {
-    char *name;
-    int64_t cores, memory, gpus;
-    int64_t cores_used, memory_used, gpus_used;
-    bool usable, known; /* known: the node itself was told of, not only a job on it */
-};
-
-struct waiting {
-    int64_t id, priority;
-    double submitted;
-    struct sched_request request;
-};
-
-struct running {
-    int64_t id;
-    struct sched_request request;
-    struct sched_share *shares;
-    int count;
-};
-
-struct scheduler {
-    struct node **nodes; /* sorted by name; each at a fixed place, so that names stay valid */
-    size_t node_count, node_cap;
-    struct waiting *waiting; /* in the order of the policy */
-    size_t waiting_count, waiting_cap;
-    struct running *running;
-    size_t running_count, running_cap;
-};
-
-struct scheduler *scheduler_create(void)
+struct sched_policy sched_policy_default(void)
 {
-    return xcalloc(1, sizeof(struct scheduler));
+    return (struct sched_policy){.age_weight = 10,
+                                 .share_weight = 100,
+                                 .size_weight = 0,
+                                 .half_life = 7 * 86400.0,
+                                 .reservations = 8,
+                                 .overtake = true,
+                                 .assumed_limit = 86400};
+}
+
+struct scheduler *scheduler_create(const struct sched_policy *policy)
+{
+    struct scheduler *s = xcalloc(1, sizeof(*s));
+    s->policy = policy ? *policy : sched_policy_default();
+    s->bucket_count = 1024;
+    s->buckets = xcalloc(s->bucket_count, sizeof(struct entry *));
+    return s;
+}
+
+static void free_entry(struct entry *e)
+{
+    free(e->parts);
+    free(e);
 }
 
 void scheduler_destroy(struct scheduler *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->node_count; i++) {
-        free(s->nodes[i]->name);
-        free(s->nodes[i]);
+    plan_clear(s);
+    for (size_t i = 0; i < s->bucket_count; i++) {
+        for (struct entry *e = s->buckets[i], *next; e; e = next) {
+            next = e->next;
+            free_entry(e);
+        }
     }
-    for (size_t i = 0; i < s->running_count; i++)
-        free(s->running[i].shares);
-    free(s->nodes);
-    free(s->waiting);
+    for (size_t i = 0; i < s->owner_count; i++) {
+        free(s->owners[i]->waiting);
+        free(s->owners[i]);
+    }
+    for (size_t i = 0; i < s->node_count; i++)
+        free(s->nodes[i].name);
+    free(s->owners);
     free(s->running);
+    free(s->buckets);
+    free(s->nodes);
+    free(s->by_name);
     free(s);
 }
 
-static struct node *find_node(const struct scheduler *s, const char *name, size_t *place)
+/* --- nodes ---------------------------------------------------------------------------------------------- */
+
+/* Index of a node; -1, and where its name belongs, when it is unknown. */
+static int find_node(const struct scheduler *s, const char *name, size_t *place)
 {
     size_t low = 0, high = s->node_count;
     while (low < high) {
         size_t mid = (low + high) / 2;
-        int order = strcmp(s->nodes[mid]->name, name);
+        int order = strcmp(s->nodes[s->by_name[mid]].name, name);
         if (order == 0)
-            return s->nodes[mid];
+            return s->by_name[mid];
         if (order < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    if (place)
-        *place = low;
-    return NULL;
+    *place = low;
+    return -1;
 }
 
-static struct node *get_node(struct scheduler *s, const char *name)
+static int get_node(struct scheduler *s, const char *name)
 {
-    size_t place = 0;
-    struct node *n = find_node(s, name, &place);
-    if (n)
-        return n;
-    s->nodes = vec_grow(s->nodes, &s->node_cap, s->node_count + 1, sizeof(struct node *));
-    memmove(s->nodes + place + 1, s->nodes + place, (s->node_count - place) * sizeof(struct node *));
+    size_t place = 0, n = s->node_count;
+    int found = find_node(s, name, &place);
+    if (found >= 0)
+        return found;
+    plan_clear(s); /* its arrays are a node short */
+    s->nodes = vec_grow(s->nodes, &s->node_cap, n + 1, sizeof(*s->nodes));
+    s->by_name = vec_grow(s->by_name, &s->name_cap, n + 1, sizeof(*s->by_name));
+    memmove(s->by_name + place + 1, s->by_name + place, (n - place) * sizeof(*s->by_name));
+    s->by_name[place] = (int)n;
+    s->nodes[n] = (struct node){.name = xstrdup(name)};
     s->node_count++;
-    n = s->nodes[place] = xcalloc(1, sizeof(*n));
-    n->name = xstrdup(name);
-    return n;
+    return (int)n;
 }
 
 void scheduler_node(struct scheduler *s, const char *name, int64_t cores, int64_t memory, int64_t gpus,
                     bool usable)
 {
-    struct node *n = get_node(s, name);
-    n->cores = cores;
-    n->memory = memory;
-    n->gpus = gpus;
+    int i = get_node(s, name); /* may move s->nodes */
+    struct node *n = &s->nodes[i];
+    n->all = (struct amount){{cores, memory, gpus}};
     n->usable = usable;
     n->known = true;
 }
 
-/* sign 1 takes, -1 gives back. */
-static void charge(struct scheduler *s, const struct sched_request *r, const struct sched_share *shares,
-                   int count, int sign)
+void scheduler_used(const struct scheduler *s, const char *node, int64_t *cores, int64_t *memory,
+                    int64_t *gpus)
 {
-    for (int i = 0; i < count; i++) {
-        struct node *n = get_node(s, shares[i].node);
-        n->cores_used += sign * shares[i].ranks * r->cores_per_rank;
-        n->memory_used += sign * shares[i].ranks * r->memory_per_rank;
-        n->gpus_used += sign * shares[i].ranks * r->gpus_per_rank;
+    size_t place;
+    int i = find_node(s, node, &place);
+    const struct amount none = {{0}}, *used = i >= 0 ? &s->nodes[i].used : &none;
+    *cores = used->of[CORES];
+    *memory = used->of[MEMORY];
+    *gpus = used->of[GPUS];
+}
+
+/* --- jobs by id ----------------------------------------------------------------------------------------- */
+
+static struct entry **bucket_of(const struct scheduler *s, int64_t id)
+{
+    return &s->buckets[((uint64_t)id * 0x9E3779B97F4A7C15u >> 20) & (s->bucket_count - 1)];
+}
+
+static struct entry *find(const struct scheduler *s, int64_t id)
+{
+    struct entry *e = *bucket_of(s, id);
+    while (e && e->job.id != id)
+        e = e->next;
+    return e;
+}
+
+static void grow(struct scheduler *s)
+{
+    struct entry **old = s->buckets;
+    size_t n = s->bucket_count;
+    s->bucket_count *= 4;
+    s->buckets = xcalloc(s->bucket_count, sizeof(struct entry *));
+    for (size_t i = 0; i < n; i++) {
+        for (struct entry *e = old[i], *next; e; e = next) {
+            struct entry **to = bucket_of(s, e->job.id);
+            next = e->next;
+            e->next = *to;
+            *to = e;
+        }
+    }
+    free(old);
+}
+
+static struct entry *insert(struct scheduler *s, const struct sched_job *job)
+{
+    if (s->entry_count >= s->bucket_count)
+        grow(s);
+    struct entry *e = xcalloc(1, sizeof(*e)), **to = bucket_of(s, job->id);
+    e->job = *job;
+    e->owner = share_owner(s, job->owner);
+    e->next = *to;
+    *to = e;
+    s->entry_count++;
+    return e;
+}
+
+void scheduler_add(struct scheduler *s, const struct sched_job *job)
+{
+    queue_add(s, insert(s, job));
+}
+
+/* --- running -------------------------------------------------------------------------------------------- */
+
+static void charge(struct scheduler *s, const struct entry *e, int sign)
+{
+    for (int i = 0; i < e->count; i++) {
+        struct node *n = &s->nodes[e->parts[i].node];
+        struct part here = {0, e->parts[i].ranks};
+        place_charge(&n->used, &e->job.request, &here, 1, sign);
     }
 }
 
-static bool before(const struct waiting *a, const struct waiting *b)
+/* e has its parts. */
+static void start(struct scheduler *s, struct entry *e, double now)
 {
-    if (a->priority != b->priority)
-        return a->priority > b->priority;
-    if (a->submitted != b->submitted)
-        return a->submitted < b->submitted;
-    return a->id < b->id;
+    share_settle(&s->policy, e->owner, now);
+    e->owner->rate += share_cores(&e->job.request);
+    e->started = now;
+    charge(s, e, 1);
+    s->running = vec_grow(s->running, &s->running_cap, s->running_count + 1, sizeof(struct entry *));
+    e->slot = s->running_count;
+    s->running[s->running_count++] = e;
 }
 
-void scheduler_add(struct scheduler *s, int64_t job, int64_t priority, double submitted,
-                   const struct sched_request *r)
-{
-    struct waiting w = {job, priority, submitted, *r};
-    size_t low = 0, high = s->waiting_count;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (before(&s->waiting[mid], &w))
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    s->waiting = vec_grow(s->waiting, &s->waiting_cap, s->waiting_count + 1, sizeof(w));
-    memmove(s->waiting + low + 1, s->waiting + low, (s->waiting_count - low) * sizeof(w));
-    s->waiting[low] = w;
-    s->waiting_count++;
-}
-
-void scheduler_add_running(struct scheduler *s, int64_t job, const struct sched_request *r,
+void scheduler_add_running(struct scheduler *s, const struct sched_job *job, double started,
                            const struct sched_share *shares, int count)
 {
-    s->running = vec_grow(s->running, &s->running_cap, s->running_count + 1, sizeof(*s->running));
-    struct running *run = &s->running[s->running_count++];
-    *run = (struct running){job, *r, xcalloc((size_t)count, sizeof(*shares)), count};
+    struct entry *e = insert(s, job);
+    e->parts = xcalloc((size_t)count + 1, sizeof(*e->parts));
+    e->count = count;
     for (int i = 0; i < count; i++)
-        run->shares[i] = (struct sched_share){get_node(s, shares[i].node)->name, shares[i].ranks};
-    charge(s, r, run->shares, count, 1);
+        e->parts[i] = (struct part){get_node(s, shares[i].node), shares[i].ranks};
+    start(s, e, started);
 }
 
-void scheduler_remove(struct scheduler *s, int64_t job)
+void scheduler_remove(struct scheduler *s, int64_t job, double now)
 {
-    for (size_t i = 0; i < s->waiting_count; i++) {
-        if (s->waiting[i].id != job)
-            continue;
-        memmove(s->waiting + i, s->waiting + i + 1, (s->waiting_count - i - 1) * sizeof(*s->waiting));
-        s->waiting_count--;
+    struct entry **at = bucket_of(s, job);
+    while (*at && (*at)->job.id != job)
+        at = &(*at)->next;
+    struct entry *e = *at;
+    if (!e)
         return;
+    *at = e->next;
+    s->entry_count--;
+    plan_clear(s); /* it names entries */
+    if (e->parts) {
+        share_settle(&s->policy, e->owner, now);
+        e->owner->rate -= share_cores(&e->job.request);
+        charge(s, e, -1);
+        s->running[e->slot] = s->running[--s->running_count];
+        s->running[e->slot]->slot = e->slot;
+    } else {
+        queue_remove(e);
     }
-    for (size_t i = 0; i < s->running_count; i++) {
-        struct running *r = &s->running[i];
-        if (r->id != job)
-            continue;
-        charge(s, &r->request, r->shares, r->count, -1);
-        free(r->shares);
-        *r = s->running[--s->running_count];
-        return;
-    }
+    free_entry(e);
 }
 
-/* How many ranks fit. empty: as if nothing ran there. */
-static int64_t room(const struct node *n, const struct sched_request *r, bool empty)
-{
-    if (!n->known || !n->usable)
-        return 0;
-    int64_t fits = r->ranks;
-    const int64_t have[3] = {n->cores - (empty ? 0 : n->cores_used), n->memory - (empty ? 0 : n->memory_used),
-                             n->gpus - (empty ? 0 : n->gpus_used)};
-    const int64_t need[3] = {r->cores_per_rank, r->memory_per_rank, r->gpus_per_rank};
-    for (int i = 0; i < 3; i++) {
-        int64_t k = need[i] > 0 ? (have[i] > 0 ? have[i] / need[i] : 0) : fits;
-        fits = k < fits ? k : fits;
-    }
-    return fits;
-}
+/* --- the pass ------------------------------------------------------------------------------------------- */
 
-/* One node for all ranks: the one that is left with the fewest free cores. */
-static int one_node(const struct scheduler *s, const struct sched_request *r, bool empty,
-                    struct sched_share *out)
-{
-    const struct node *best = NULL;
-    for (size_t i = 0; i < s->node_count; i++) {
-        const struct node *n = s->nodes[i];
-        if (room(n, r, empty) >= r->ranks &&
-            (!best || n->cores - n->cores_used < best->cores - best->cores_used))
-            best = n;
-    }
-    if (!best)
-        return 0;
-    out[0] = (struct sched_share){best->name, r->ranks};
-    return 1;
-}
-
-struct roomy {
-    const struct node *node;
-    int64_t room;
+/* What did not fit in this pass. A pass only takes room, so whatever asks for at least as much need not be tried. */
+struct refused {
+    struct sched_request request;
+    double length;
 };
 
-static int by_room(const void *a, const void *b)
+enum { REFUSED = 32 };
+
+struct passing {
+    struct scheduler *s;
+    double now;
+    sched_place_f place;
+    void *arg;
+    struct refused refused[REFUSED];
+    int refused_count, refused_next;
+    struct amount *used;
+    struct part *parts;
+    struct sched_share *shares;
+};
+
+static bool asks_as_much(const struct sched_request *a, double a_length, const struct refused *b)
 {
-    const struct roomy *x = a, *y = b;
-    if (x->room != y->room)
-        return x->room > y->room ? -1 : 1;
-    return strcmp(x->node->name, y->node->name);
+    return a->ranks >= b->request.ranks && a->cores_per_rank >= b->request.cores_per_rank &&
+           a->memory_per_rank >= b->request.memory_per_rank && a->gpus_per_rank >= b->request.gpus_per_rank &&
+           a_length >= b->length;
 }
 
-/* Over the fewest nodes: those with the most room first. 0: they do not fit. */
-static int fit(const struct scheduler *s, const struct sched_request *r, bool empty, struct sched_share *out)
+static bool hopeless(const struct passing *p, const struct sched_request *r, double length)
 {
-    int count = one_node(s, r, empty, out);
-    if (count || r->ranks == 1)
-        return count;
-    struct roomy *list = xcalloc(s->node_count, sizeof(*list));
-    for (size_t i = 0; i < s->node_count; i++)
-        list[i] = (struct roomy){s->nodes[i], room(s->nodes[i], r, empty)};
-    qsort(list, s->node_count, sizeof(*list), by_room);
-    int64_t left = r->ranks;
-    for (size_t i = 0; i < s->node_count && left > 0 && list[i].room > 0; i++) {
-        int64_t take = list[i].room < left ? list[i].room : left;
-        out[count++] = (struct sched_share){list[i].node->name, take};
-        left -= take;
+    for (int i = 0; i < p->refused_count; i++)
+        if (asks_as_much(r, length, &p->refused[i]))
+            return true;
+    return false;
+}
+
+static void remember(struct passing *p, const struct sched_request *r, double length)
+{
+    p->refused[p->refused_next] = (struct refused){*r, length};
+    p->refused_next = (p->refused_next + 1) % REFUSED;
+    if (p->refused_count < REFUSED)
+        p->refused_count++;
+}
+
+static bool try_one(struct passing *p, struct entry *e)
+{
+    struct scheduler *s = p->s;
+    const struct sched_request *r = &e->job.request;
+    double length = plan_length(s, &e->job);
+    if (hopeless(p, r, length))
+        return false;
+    int count = place_fit(s, r, p->used, p->now, p->now + length, p->parts);
+    if (!count) {
+        remember(p, r, length);
+        return false;
     }
-    free(list);
-    return left > 0 ? 0 : count;
+    e->parts = xcalloc((size_t)count, sizeof(*e->parts));
+    memcpy(e->parts, p->parts, (size_t)count * sizeof(*e->parts));
+    e->count = count;
+    start(s, e, p->now);
+    place_charge(p->used, r, e->parts, count, 1);
+    plan_note_start(s, e, p->now + length);
+    for (int i = 0; i < count; i++)
+        p->shares[i] = (struct sched_share){s->nodes[e->parts[i].node].name, e->parts[i].ranks};
+    p->place(e->job.id, p->shares, count, p->arg);
+    return true;
 }
 
-/* The sentence for a job that waits: what of it is missing most. */
-static void explain(const struct scheduler *s, const struct sched_request *r, bool never, char *out, size_t n)
+void scheduler_pass(struct scheduler *s, double now, sched_place_f place, void *arg)
 {
-    int64_t free_cores = 0, free_gpus = 0, all_cores = 0, all_gpus = 0, usable = 0;
-    for (size_t i = 0; i < s->node_count; i++) {
-        const struct node *node = s->nodes[i];
-        if (!node->known || !node->usable)
+    struct passing p = {.s = s, .now = now, .place = place, .arg = arg};
+    p.used = xcalloc(s->node_count + 1, sizeof(*p.used));
+    p.parts = xcalloc(s->node_count + 1, sizeof(*p.parts));
+    p.shares = xcalloc(s->node_count + 1, sizeof(*p.shares));
+    plan_clear(s);
+    place_used(s, p.used);
+    share_points(s, now);
+    queue_begin(s);
+    bool open = true;
+    for (struct entry *e; open && (e = queue_next(s));) {
+        if (try_one(&p, e))
             continue;
-        usable++;
-        all_cores += node->cores;
-        all_gpus += node->gpus;
-        free_cores += node->cores > node->cores_used ? node->cores - node->cores_used : 0;
-        free_gpus += node->gpus > node->gpus_used ? node->gpus - node->gpus_used : 0;
+        queue_keep(e);
+        plan_reserve(s, e, now);
+        open = s->policy.overtake;
     }
+    queue_end(s);
+    free(p.used);
+    free(p.parts);
+    free(p.shares);
+}
+
+/* --- why ------------------------------------------------------------------------------------------------ */
+
+struct totals {
+    int64_t usable;
+    struct amount all, left;
+};
+
+static struct totals totals_of(const struct scheduler *s)
+{
+    struct totals t = {0};
+    for (size_t i = 0; i < s->node_count; i++) {
+        const struct node *n = &s->nodes[i];
+        if (!n->known || !n->usable)
+            continue;
+        t.usable++;
+        for (int k = 0; k < KINDS; k++) {
+            int64_t left = n->all.of[k] - n->used.of[k];
+            t.all.of[k] += n->all.of[k];
+            t.left.of[k] += left > 0 ? left : 0;
+        }
+    }
+    return t;
+}
+
+static bool fits_empty(const struct scheduler *s, const struct sched_request *r)
+{
+    const struct amount nothing = {{0}};
+    int64_t room = 0;
+    for (size_t i = 0; i < s->node_count && room < r->ranks; i++)
+        room += place_room(&s->nodes[i], &nothing, r);
+    return room >= r->ranks;
+}
+
+static bool fits_now(const struct scheduler *s, const struct sched_request *r)
+{
+    int64_t room = 0;
+    for (size_t i = 0; i < s->node_count && room < r->ranks; i++)
+        room += place_room(&s->nodes[i], &s->nodes[i].used, r);
+    return room >= r->ranks;
+}
+
+static void say_never(const struct sched_request *r, const struct totals *t, char *out, size_t n)
+{
     int64_t cores = r->ranks * r->cores_per_rank, gpus = r->ranks * r->gpus_per_rank;
-    if (usable == 0)
-        snprintf(out, n, "no node is up");
-    else if (never && gpus > all_gpus)
-        snprintf(out, n, "asks for %lld GPUs; the cluster has %lld", (long long)gpus, (long long)all_gpus);
-    else if (never && cores > all_cores)
-        snprintf(out, n, "asks for %lld cores; the cluster has %lld", (long long)cores, (long long)all_cores);
-    else if (never)
+    if (gpus > t->all.of[GPUS])
+        snprintf(out, n, "asks for %lld GPUs; the cluster has %lld", (long long)gpus,
+                 (long long)t->all.of[GPUS]);
+    else if (cores > t->all.of[CORES])
+        snprintf(out, n, "asks for %lld cores; the cluster has %lld", (long long)cores,
+                 (long long)t->all.of[CORES]);
+    else
         snprintf(out, n, "no set of nodes has %lld ranks of %lld cores, %lld MiB and %lld GPUs each",
                  (long long)r->ranks, (long long)r->cores_per_rank, (long long)(r->memory_per_rank >> 20),
                  (long long)r->gpus_per_rank);
-    else if (gpus > free_gpus)
-        snprintf(out, n, "waits for %lld GPUs; %lld free", (long long)gpus, (long long)free_gpus);
-    else if (cores > free_cores)
-        snprintf(out, n, "waits for %lld cores; %lld free", (long long)cores, (long long)free_cores);
+}
+
+static void say_short(const struct sched_request *r, const struct totals *t, char *out, size_t n)
+{
+    int64_t cores = r->ranks * r->cores_per_rank, gpus = r->ranks * r->gpus_per_rank;
+    if (gpus > t->left.of[GPUS])
+        snprintf(out, n, "waits for %lld GPUs; %lld free", (long long)gpus, (long long)t->left.of[GPUS]);
+    else if (cores > t->left.of[CORES])
+        snprintf(out, n, "waits for %lld cores; %lld free", (long long)cores, (long long)t->left.of[CORES]);
     else
         snprintf(out, n,
                  "waits for memory or for room on fewer nodes: %lld ranks of %lld cores and %lld MiB each",
                  (long long)r->ranks, (long long)r->cores_per_rank, (long long)(r->memory_per_rank >> 20));
 }
 
-void scheduler_pass(struct scheduler *s, double now, sched_place_f place, sched_wait_f wait, void *arg)
+/* The first of the plan whose room it would take. */
+static int64_t delays(const struct scheduler *s, const struct sched_request *r)
 {
-    (void)now;
-    struct sched_share *shares = xcalloc(s->node_count + 1, sizeof(*shares));
-    size_t kept = 0;
-    for (size_t i = 0; i < s->waiting_count; i++) {
-        struct waiting w = s->waiting[i];
-        int count = fit(s, &w.request, false, shares);
-        if (count) {
-            scheduler_add_running(s, w.id, &w.request, shares, count);
-            place(w.id, s->running[s->running_count - 1].shares, count, arg);
-            continue;
-        }
-        char why[160];
-        bool never = fit(s, &w.request, true, shares) == 0;
-        explain(s, &w.request, never, why, sizeof(why));
-        wait(w.id, why, never, arg);
-        s->waiting[kept++] = w;
+    for (int i = 0; i < s->planned; i++) {
+        int64_t room = 0;
+        for (size_t n = 0; n < s->node_count && room < r->ranks; n++)
+            room += place_room(&s->nodes[n], &s->plan[i].used[n], r);
+        if (room < r->ranks)
+            return s->plan[i].entry->job.id;
     }
-    s->waiting_count = kept;
-    free(shares);
+    return s->plan[0].entry->job.id;
 }
 
-void scheduler_used(const struct scheduler *s, const char *node, int64_t *cores, int64_t *memory,
-                    int64_t *gpus)
+static void add_start(const struct reservation *v, char *out, size_t n)
 {
-    const struct node *n = find_node(s, node, NULL);
-    *cores = n ? n->cores_used : 0;
-    *memory = n ? n->memory_used : 0;
-    *gpus = n ? n->gpus_used : 0;
+    time_t at = (time_t)v->starts;
+    struct tm tm;
+    char when[32];
+    size_t len = strlen(out);
+    if (!v->sure || !gmtime_r(&at, &tm) || !strftime(when, sizeof(when), "%Y-%m-%d %H:%M UTC", &tm))
+        snprintf(out + len, n - len, "; starts when job %lld has ended", (long long)v->behind);
+    else
+        snprintf(out + len, n - len, "; starts about %s, when job %lld has ended", when,
+                 (long long)v->behind);
+}
+
+bool scheduler_why(const struct scheduler *s, int64_t job, char *out, size_t n, struct sched_wait *wait)
+{
+    const struct entry *e = find(s, job);
+    const struct reservation *mine = NULL;
+    *wait = (struct sched_wait){0};
+    if (!e || e->parts)
+        return false;
+    const struct sched_request *r = &e->job.request;
+    struct totals t = totals_of(s);
+    for (int i = 0; i < s->planned; i++)
+        if (s->plan[i].entry == e)
+            mine = &s->plan[i];
+    wait->never = !fits_empty(s, r);
+    if (t.usable == 0)
+        snprintf(out, n, "no node is up");
+    else if (wait->never)
+        say_never(r, &t, out, n);
+    else if (!fits_now(s, r))
+        say_short(r, &t, out, n);
+    else if (s->planned > 0 && !mine) {
+        wait->behind = delays(s, r);
+        snprintf(out, n, "there is room, but it would delay job %lld%s", (long long)wait->behind,
+                 e->job.time_limit > 0 ? "" : "; a time limit could let it go first");
+    } else
+        snprintf(out, n, "waits for the next pass");
+    if (mine) {
+        wait->behind = mine->behind;
+        wait->starts = mine->sure ? mine->starts : 0;
+        add_start(mine, out, n);
+    }
+    return true;
 }

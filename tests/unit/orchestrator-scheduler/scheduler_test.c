@@ -28,6 +28,8 @@ struct job {
     enum { ABSENT, WAITING, RUNNING, DONE } state;
     bool never;
     char why[200];
+    double starts;
+    int64_t behind, limit;
     int count;
     struct {
         int node;
@@ -42,6 +44,7 @@ struct world {
     struct job jobs[JOBS];
     int64_t order[JOBS]; /* jobs in the order in which they were placed */
     int placed;
+    double now;
 };
 
 static int node_index(const struct world *w, const char *name)
@@ -90,20 +93,36 @@ static void on_place(int64_t id, const struct sched_share *shares, int count, vo
     w->order[w->placed++ % JOBS] = id;
 }
 
-static void on_wait(int64_t id, const char *why, bool never, void *arg)
+/* Everyone who waits, and nobody else, is told why. */
+static void ask_why(struct world *w)
 {
-    struct world *w = arg;
-    assert_int_equal(w->jobs[id].state, WAITING);
-    assert_true(strlen(why) > 5);
-    w->jobs[id].never = never;
-    snprintf(w->jobs[id].why, sizeof(w->jobs[id].why), "%s", why);
+    for (int64_t id = 0; id < JOBS; id++) {
+        struct job *j = &w->jobs[id];
+        struct sched_wait wait;
+        assert_int_equal(scheduler_why(w->s, id, j->why, sizeof(j->why), &wait), j->state == WAITING);
+        if (j->state == WAITING)
+            assert_true(strlen(j->why) > 5);
+        j->never = wait.never;
+        j->starts = wait.starts;
+        j->behind = wait.behind;
+    }
+}
+
+/* Points of its own count, then age; reservations as said. */
+static struct world *world_with(int reservations)
+{
+    struct world *w = xcalloc(1, sizeof(*w));
+    struct sched_policy p = sched_policy_default();
+    p.reservations = reservations;
+    p.age_weight = 1e-3;
+    p.share_weight = 0;
+    w->s = scheduler_create(&p);
+    return w;
 }
 
 static struct world *world_create(void)
 {
-    struct world *w = xcalloc(1, sizeof(*w));
-    w->s = scheduler_create();
-    return w;
+    return world_with(0);
 }
 
 static void world_destroy(struct world *w)
@@ -130,12 +149,13 @@ static void usable(struct world *w, int node, bool yes)
 static void submit(struct world *w, int64_t id, int64_t priority, double when, struct sched_request r)
 {
     w->jobs[id] = (struct job){.r = r, .priority = priority, .submitted = when, .state = WAITING};
-    scheduler_add(w->s, id, priority, when, &r);
+    struct sched_job asked = {.id = id, .owner = 1, .priority = priority, .submitted = when, .request = r};
+    scheduler_add(w->s, &asked);
 }
 
 static void finish(struct world *w, int64_t id)
 {
-    scheduler_remove(w->s, id);
+    scheduler_remove(w->s, id, w->now);
     if (w->jobs[id].state == RUNNING)
         charge(w, &w->jobs[id], -1);
     w->jobs[id].state = DONE;
@@ -144,7 +164,8 @@ static void finish(struct world *w, int64_t id)
 static void pass(struct world *w)
 {
     w->placed = 0;
-    scheduler_pass(w->s, 0, on_place, on_wait, w);
+    scheduler_pass(w->s, w->now, on_place, w);
+    ask_why(w);
     for (int i = 0; i < w->node_count; i++) {
         int64_t cores, memory, gpus;
         scheduler_used(w->s, w->nodes[i].name, &cores, &memory, &gpus);
@@ -243,7 +264,8 @@ static void what_ran_before_a_restart_holds_its_place(void **state)
     struct sched_request r = {3, 1, 10, 0};
     /* The job is told of before its node. */
     w->node_count = 0;
-    scheduler_add_running(w->s, 1, &r, &(struct sched_share){"n1", 3}, 1);
+    scheduler_add_running(w->s, &(struct sched_job){.id = 1, .request = r}, 0, &(struct sched_share){"n1", 3},
+                          1);
     add_node(w, 4, 100, 0);
     w->jobs[1] = (struct job){.r = r, .state = RUNNING, .count = 1, .shares = {{0, 3}}};
     charge(w, &w->jobs[1], 1);
@@ -253,7 +275,7 @@ static void what_ran_before_a_restart_holds_its_place(void **state)
     finish(w, 1);
     pass(w);
     assert_int_equal(w->jobs[2].state, RUNNING);
-    scheduler_remove(w->s, 77); /* unknown is fine */
+    scheduler_remove(w->s, 77, 0); /* unknown is fine */
     world_destroy(w);
 }
 
@@ -382,9 +404,192 @@ static void the_same_events_give_the_same_decisions(void **state)
     assert_true(n > 5);
 }
 
+/* ---- reservations, fair share ---- */
+
+static void submit_for(struct world *w, int64_t id, int64_t owner, double when, int64_t limit,
+                       struct sched_request r)
+{
+    w->jobs[id] = (struct job){.r = r, .submitted = when, .limit = limit, .state = WAITING};
+    scheduler_add(w->s, &(struct sched_job){
+                            .id = id, .owner = owner, .submitted = when, .time_limit = limit, .request = r});
+}
+
+static void only_who_delays_nobody_goes_first(void **state)
+{
+    (void)state;
+    struct world *w = world_with(1);
+    add_node(w, 4, 100, 0);
+    submit_for(w, 1, 1, 0, 1000, (struct sched_request){2, 1, 0, 0});
+    submit_for(w, 2, 1, 1, 500, (struct sched_request){4, 1, 0, 0});  /* starts at 1000 */
+    submit_for(w, 3, 1, 2, 1001, (struct sched_request){1, 1, 0, 0}); /* would end too late */
+    submit_for(w, 4, 1, 3, 1000, (struct sched_request){1, 1, 0, 0}); /* ends just in time */
+    submit_for(w, 5, 1, 4, 0, (struct sched_request){1, 1, 0, 0});    /* nobody knows when it ends */
+    pass(w);
+    assert_int_equal(w->jobs[1].state, RUNNING);
+    assert_int_equal(w->jobs[2].state, WAITING);
+    assert_int_equal(w->jobs[3].state, WAITING);
+    assert_int_equal(w->jobs[4].state, RUNNING);
+    assert_int_equal(w->jobs[5].state, WAITING);
+    assert_true(w->jobs[2].starts == 1000);
+    assert_string_equal(w->jobs[2].why,
+                        "waits for 4 cores; 1 free; starts about 1970-01-01 00:16 UTC, when job 1 has ended");
+    assert_int_equal(w->jobs[3].behind, 2);
+    assert_string_equal(w->jobs[3].why, "there is room, but it would delay job 2");
+    assert_string_equal(w->jobs[5].why,
+                        "there is room, but it would delay job 2; a time limit could let it go first");
+    world_destroy(w);
+}
+
+static void beside_a_reservation_there_may_be_room_for_ever(void **state)
+{
+    (void)state;
+    struct world *w = world_with(1);
+    add_node(w, 4, 100, 0);
+    submit_for(w, 1, 1, 0, 1000, (struct sched_request){2, 1, 0, 0});
+    submit_for(w, 2, 1, 1, 500, (struct sched_request){3, 1, 0, 0});
+    submit_for(w, 3, 1, 2, 0, (struct sched_request){1, 1, 0, 0}); /* the fourth core is not asked for */
+    submit_for(w, 4, 1, 3, 0, (struct sched_request){1, 1, 0, 0});
+    pass(w);
+    assert_int_equal(w->jobs[3].state, RUNNING);
+    assert_int_equal(w->jobs[4].state, WAITING);
+    world_destroy(w);
+}
+
+static void conservative_delays_nobody_in_the_plan(void **state)
+{
+    (void)state;
+    struct world *w = world_with(SCHED_RESERVATIONS);
+    add_node(w, 4, 100, 0);
+    submit_for(w, 1, 1, 0, 100, (struct sched_request){3, 1, 0, 0});
+    submit_for(w, 2, 1, 1, 100, (struct sched_request){4, 1, 0, 0}); /* 100 to 200 */
+    submit_for(w, 3, 1, 2, 100, (struct sched_request){2, 1, 0, 0}); /* 200 to 300 */
+    submit_for(w, 4, 1, 3, 500, (struct sched_request){3, 1, 0, 0}); /* not at 200 beside 3: at 300 */
+    submit_for(w, 5, 1, 4, 100, (struct sched_request){1, 1, 0, 0}); /* now */
+    pass(w);
+    assert_true(w->jobs[2].starts == 100 && w->jobs[3].starts == 200 && w->jobs[4].starts == 300);
+    assert_int_equal(w->jobs[5].state, RUNNING);
+    world_destroy(w);
+}
+
+static void who_used_less_goes_first(void **state)
+{
+    (void)state;
+    struct world *w = world_create();
+    scheduler_destroy(w->s);
+    w->s = scheduler_create(NULL);
+    add_node(w, 2, 100, 0);
+    submit_for(w, 1, 1, 0, 0, (struct sched_request){2, 1, 0, 0});
+    pass(w);
+    w->now = 1000;
+    submit_for(w, 2, 1, 10, 0, (struct sched_request){2, 1, 0, 0});
+    submit_for(w, 3, 2, 20, 0, (struct sched_request){2, 1, 0, 0});
+    finish(w, 1);
+    pass(w);
+    assert_int_equal(w->jobs[3].state, RUNNING);
+    assert_int_equal(w->jobs[2].state, WAITING);
+    double used = scheduler_usage(w->s, 1, 1000);
+    assert_true(used > 1990 && used <= 2000);
+    double later = scheduler_usage(w->s, 1, 1000 + 7 * 86400.0);
+    assert_true(later > used / 2 - 1e-6 && later < used / 2 + 1e-6);
+    /* Age wins in the end: more than share_weight points of it. */
+    finish(w, 3);
+    w->now = 20 * 3600;
+    submit_for(w, 4, 2, w->now, 0, (struct sched_request){2, 1, 0, 0});
+    pass(w);
+    assert_int_equal(w->jobs[2].state, RUNNING);
+    world_destroy(w);
+}
+
+static void in_strict_order_nothing_overtakes(void **state)
+{
+    (void)state;
+    struct world *w = world_create();
+    struct sched_policy p = sched_policy_default();
+    p.overtake = false;
+    scheduler_destroy(w->s);
+    w->s = scheduler_create(&p);
+    add_node(w, 4, 100, 0);
+    submit_for(w, 1, 1, 0, 0, (struct sched_request){3, 1, 0, 0});
+    submit_for(w, 2, 1, 1, 0, (struct sched_request){2, 1, 0, 0});
+    submit_for(w, 3, 1, 2, 0, (struct sched_request){1, 1, 0, 0});
+    pass(w);
+    assert_int_equal(w->jobs[2].state, WAITING);
+    assert_int_equal(w->jobs[3].state, WAITING);
+    world_destroy(w);
+}
+
+/* The first that waits: the lowest id, as all have the same points. */
+static int64_t head(const struct world *w)
+{
+    for (int64_t i = 1; i < JOBS; i++)
+        if (w->jobs[i].state == WAITING && !w->jobs[i].never)
+            return i;
+    return 0;
+}
+
+/* Jobs end at or before their limits and nobody comes who goes first: then the first that waits starts no later
+ * than it was ever promised, whatever is filled in around it. This bounds everyone's wait. */
+static void a_promise_is_kept(int seed, int reservations)
+{
+    struct world *w = world_with(reservations);
+    double ends[JOBS] = {0}, promised = 0;
+    int64_t first = 0;
+    int filled_in = 0;
+    random_state = (unsigned long long)seed * 104729;
+    for (int n = 2 + (int)pick(6); n > 0; n--)
+        add_node(w, 1 + pick(7), 50, pick(2));
+    for (int64_t id = 1; id < 200; id++)
+        submit_for(w, id, 1, (double)id, 10 + pick(500),
+                   (struct sched_request){1 + pick(7), 1 + pick(2), pick(20), pick(4) == 0});
+    for (;;) {
+        pass(w);
+        for (int i = 0; i < w->placed; i++) {
+            int64_t id = w->order[i];
+            ends[id] = w->now + (double)(1 + pick(w->jobs[id].limit - 1));
+            filled_in += first && id > first;
+            if (id == first && promised > 0)
+                assert_true(w->now <= promised);
+        }
+        int64_t now_first = head(w);
+        if (now_first) {
+            assert_true(w->jobs[now_first].starts > w->now);
+            if (now_first == first)
+                assert_true(w->jobs[now_first].starts <= promised);
+            promised = w->jobs[now_first].starts;
+        }
+        first = now_first;
+        int64_t next = 0;
+        for (int64_t id = 1; id < 200; id++)
+            if (w->jobs[id].state == RUNNING && (!next || ends[id] < ends[next]))
+                next = id;
+        if (!next)
+            break;
+        w->now = ends[next];
+        finish(w, next);
+    }
+    assert_int_equal(head(w), 0); /* all that can run have run */
+    assert_true(filled_in > 0);
+    world_destroy(w);
+}
+
+static void the_first_starts_no_later_than_promised(void **state)
+{
+    (void)state;
+    for (int seed = 1; seed <= 40; seed++) {
+        a_promise_is_kept(seed, 1);
+        a_promise_is_kept(seed, 8);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_who_delays_nobody_goes_first),
+        cmocka_unit_test(beside_a_reservation_there_may_be_room_for_ever),
+        cmocka_unit_test(conservative_delays_nobody_in_the_plan),
+        cmocka_unit_test(who_used_less_goes_first),
+        cmocka_unit_test(in_strict_order_nothing_overtakes),
+        cmocka_unit_test(the_first_starts_no_later_than_promised),
         cmocka_unit_test(priority_then_age_then_number),
         cmocka_unit_test(one_node_before_two_and_the_fullest_first),
         cmocka_unit_test(who_waits_knows_why),
