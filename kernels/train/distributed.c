@@ -55,6 +55,12 @@ static int single_reduce_wait(struct dist *d, struct err *err)
     return 0;
 }
 
+static int single_gather(struct dist *d, float *array, const size_t *bounds, struct err *err)
+{
+    (void)d, (void)array, (void)bounds, (void)err;
+    return 0;
+}
+
 static void single_abort(struct dist *d, int code)
 {
     (void)d;
@@ -68,8 +74,8 @@ static void single_destroy(struct dist *d)
 }
 
 static const struct dist_ops single_ops = {single_sum,          single_broadcast,   single_buffer,
-                                           single_reduce_start, single_reduce_wait, single_abort,
-                                           single_destroy};
+                                           single_reduce_start, single_reduce_wait, single_gather,
+                                           single_abort,        single_destroy};
 
 struct dist *dist_create_single(void)
 {
@@ -165,6 +171,11 @@ int dist_reduce_start(struct dist *d, size_t first, size_t count, struct err *er
 int dist_reduce_wait(struct dist *d, struct err *err)
 {
     return d->ops->reduce_wait(d, err);
+}
+
+int dist_gather(struct dist *d, float *array, const size_t *bounds, struct err *err)
+{
+    return d->ops->gather(d, array, bounds, err);
 }
 
 void dist_abort(struct dist *d, int code)

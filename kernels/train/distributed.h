@@ -32,6 +32,7 @@ struct dist_ops {
     float *(*buffer)(struct dist *d, size_t floats, struct err *err);
     int (*reduce_start)(struct dist *d, size_t first, size_t count, struct err *err);
     int (*reduce_wait)(struct dist *d, struct err *err);
+    int (*gather)(struct dist *d, float *array, const size_t *bounds, struct err *err);
     void (*abort_run)(struct dist *d, int code); /* does not return */
     void (*destroy)(struct dist *d);
 };
@@ -59,6 +60,11 @@ float *dist_buffer(struct dist *d, size_t floats, struct err *err);
 int dist_reduce_start(struct dist *d, size_t first, size_t count, struct err *err);
 /* Return when every started part holds the sum. */
 int dist_reduce_wait(struct dist *d, struct err *err);
+
+/* array[bounds[r], bounds[r + 1]) of rank r into array on every rank; bounds has size + 1 entries, begins with 0 and does not fall, and
+ * is the same on all ranks. The buffer must exist, hold bounds[size] floats and have no part under way; its first
+ * bounds[size] floats are lost. */
+int dist_gather(struct dist *d, float *array, const size_t *bounds, struct err *err);
 
 /* End the whole run now with this exit code, other ranks too. Does not return. */
 void dist_abort(struct dist *d, int code) __attribute__((noreturn));

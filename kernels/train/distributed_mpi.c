@@ -100,6 +100,26 @@ static int mpi_reduce_wait(struct dist *d, struct err *err)
     return rc;
 }
 
+static int mpi_gather(struct dist *d, float *array, const size_t *bounds, struct err *err)
+{
+    if (bounds[d->size] <= INT_MAX) {
+        int *counts = xcalloc((size_t)d->size * 2, sizeof(*counts)), *at = counts + d->size;
+        for (int r = 0; r < d->size; r++) {
+            at[r] = (int)bounds[r];
+            counts[r] = (int)(bounds[r + 1] - bounds[r]);
+        }
+        int rc = check(
+            MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, array, counts, at, MPI_FLOAT, MPI_COMM_WORLD),
+            "sharing the weights", err);
+        free(counts);
+        return rc;
+    }
+    for (int r = 0; r < d->size; r++)
+        if (mpi_broadcast(d, array + bounds[r], (bounds[r + 1] - bounds[r]) * sizeof(*array), r, err))
+            return -1;
+    return 0;
+}
+
 static void mpi_abort(struct dist *d, int code)
 {
     (void)d;
@@ -116,7 +136,7 @@ static void mpi_destroy(struct dist *d)
 }
 
 static const struct dist_ops mpi_ops = {mpi_sum,         mpi_broadcast, mpi_buffer, mpi_reduce_start,
-                                        mpi_reduce_wait, mpi_abort,     mpi_destroy};
+                                        mpi_reduce_wait, mpi_gather,    mpi_abort,  mpi_destroy};
 
 struct dist *dist_create_mpi(struct err *err)
 {

@@ -365,6 +365,27 @@ static int shm_reduce_wait(struct dist *d, struct err *err)
     return 0;
 }
 
+/* Every rank puts its part into its own gradient buffer, where the others read it. */
+static int shm_gather(struct dist *d, float *array, const size_t *bounds, struct err *err)
+{
+    struct shm *s = (struct shm *)d;
+    if (!s->map || bounds[d->size] > s->floats || s->started != s->summed)
+        return err_set(err, ERR_INTERNAL, "%zu floats cannot be gathered through the gradient buffer of %zu",
+                       bounds[d->size], s->floats);
+    size_t own = bounds[d->rank], n = bounds[d->rank + 1] - own;
+    if (n)
+        memcpy(buffer_of(s, d->rank) + own, array + own, n * sizeof(*array));
+    if (exchange(s, NULL, 0, err))
+        return -1;
+    for (int i = 1; i < d->size; i++) { /* each begins with another one */
+        int r = (d->rank + i) % d->size;
+        if (bounds[r + 1] > bounds[r])
+            memcpy(array + bounds[r], buffer_of(s, r) + bounds[r],
+                   (bounds[r + 1] - bounds[r]) * sizeof(*array));
+    }
+    return exchange(s, NULL, 0, err); /* nobody overwrites what another still reads */
+}
+
 /* ---- joining and leaving ---- */
 
 static void shm_abort(struct dist *d, int code)
@@ -398,7 +419,7 @@ static void shm_destroy(struct dist *d)
 }
 
 static const struct dist_ops shm_ops = {shm_sum,         shm_broadcast, shm_buffer, shm_reduce_start,
-                                        shm_reduce_wait, shm_abort,     shm_destroy};
+                                        shm_reduce_wait, shm_gather,    shm_abort,  shm_destroy};
 
 static int map_control(struct shm *s, int fd, struct err *err)
 {

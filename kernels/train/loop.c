@@ -180,12 +180,15 @@ static enum step_result step(struct run *r, struct err *err)
     double rate = schedule_rate_after(&r->algorithm, &r->progress.plateau, r->progress.step,
                                       r->updates_per_epoch, r->steps);
     executor_update(r->executor, r->optimizer, rate, gradient_scale(r, weight));
+    if (shard_share_weights(&r->shard, executor_weights(r->executor, &count), r->dist, err))
+        return STEP_FAILED;
     metrics_add_tail(&r->epoch_metrics, tail + TAIL_METRICS);
     metrics_add_tail(&r->window_metrics, tail + TAIL_METRICS);
     r->progress.step++;
     weight_average_add(r->average, executor_weights(r->executor, &count), r->progress.step,
                        executor_threads(r->executor));
     report_step(r, rate);
+    run_checkpoint_poll(r);
     return tail[TAIL_STOP] > 0 ? STEP_STOP : STEP_DONE;
 }
 
@@ -287,7 +290,7 @@ static int steps_of_epoch(struct run *r, enum report_outcome *outcome, struct er
     return 0;
 }
 
-int run_train(struct run *r, enum report_outcome *outcome, struct err *err)
+static int train(struct run *r, enum report_outcome *outcome, struct err *err)
 {
     *outcome = REPORT_FINISHED;
     r->epoch_started = r->window_started = time_monotonic();
@@ -305,4 +308,9 @@ int run_train(struct run *r, enum report_outcome *outcome, struct err *err)
     if (r->progress.stopped)
         *outcome = REPORT_EARLY;
     return 0;
+}
+
+int run_train(struct run *r, enum report_outcome *outcome, struct err *err)
+{
+    return train(r, outcome, err) || run_checkpoint_wait(r, err) ? -1 : 0;
 }

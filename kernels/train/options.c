@@ -32,6 +32,8 @@ static const struct option_row train_rows[] = {
      "threads of this rank; default: its share of the host's cores, fewer for a small model"},
     {"backend", OPTION_TEXT, false, AT(backend), 0, "NAME", "cpu|reference|cuda",
      "what computes (default cpu)"},
+    {"shard-optimizer", OPTION_TEXT, false, AT(shard), 0, "WHEN", "auto|on|off",
+     "divide the optimizer's state over the ranks (default auto: when there is much of it)"},
     {"progress", OPTION_FLAG, false, AT(progress), 0, NULL, NULL,
      "renew a line on standard error even if it is no terminal"},
     {"help", OPTION_FLAG, false, AT(help), 0, NULL, NULL, "show this"},
@@ -174,6 +176,6 @@ int options_parse_rows(const struct option_row *rows, size_t count, int argc, ch
 
 int options_parse(int argc, char **argv, struct train_options *out, struct err *err)
 {
-    *out = (struct train_options){.backend = "cpu"};
+    *out = (struct train_options){.backend = "cpu", .shard = "auto"};
     return options_parse_rows(train_rows, ARRAY_LEN(train_rows), argc, argv, out, err);
 }

@@ -10,7 +10,7 @@
 
 struct train_options {
     const char *model, *algorithm, *data, *out; /* required */
-    const char *metrics, *resume, *weights, *backend;
+    const char *metrics, *resume, *weights, *backend, *shard;
     const char *layers[OPTIONS_MAX_REPEATS], *sets[OPTIONS_MAX_REPEATS];
     int layer_count, set_count;
     int threads; /* 0: as many as the rank's share of the cores */

@@ -55,7 +55,7 @@ static const char *label(const struct writer *w, int class, char number[16])
 {
     snprintf(number, 16, "%d", class);
     return w->data->class_names && class >= 0 && class < w->data->classes ? w->data->class_names[class]
-                                                                         : number;
+                                                                          : number;
 }
 
 static void csv_text(struct buf *b, const char *s)

@@ -42,7 +42,8 @@ static int plan_executor(struct run *r, struct err *err)
     executor_weights(r->executor, &r->weight_count);
     size_t range_count;
     struct optimizer_range *ranges = executor_ranges(r->executor, &range_count);
-    r->optimizer = optimizer_create(&r->algorithm, r->weight_count, ranges, range_count);
+    r->optimizer =
+        shard_create(&r->shard, o->shard, &r->algorithm, r->weight_count, ranges, range_count, r->dist);
     free(ranges);
     r->average = weight_average_create(&r->algorithm, executor_weights(r->executor, &r->weight_count),
                                        r->weight_count);
@@ -149,7 +150,9 @@ static int plan_output(struct run *r, struct err *err)
     if (dir_make(o->out, 0755, err) || run_write_inputs(r, err))
         return -1;
     r->report = report_open(&rr, o->metrics, o->progress || isatty(STDERR_FILENO), err);
-    if (!r->report)
+    r->writer =
+        r->report ? checkpoint_writer_create(r->checkpoint_dir, r->algorithm.checkpoint.keep, err) : NULL;
+    if (!r->writer)
         return -1;
     report_start(r->report);
     if (r->note.len)
@@ -186,8 +189,10 @@ void run_destroy(struct run *r)
 {
     loader_destroy(r->train_loader);
     loader_destroy(r->test_loader);
+    checkpoint_writer_destroy(r->writer);
     report_close(r->report);
     optimizer_destroy(r->optimizer);
+    shard_free(&r->shard);
     weight_average_destroy(r->average);
     free(r->accumulated);
     executor_destroy(r->executor);

@@ -20,10 +20,12 @@
 #include "kernels/optim/weight_average.h"
 #include "kernels/spec/layer_file.h"
 #include "kernels/spec/model.h"
+#include "kernels/train/checkpoint_writer.h"
 #include "kernels/train/distributed.h"
 #include "kernels/train/executor.h"
 #include "kernels/train/options.h"
 #include "kernels/train/report.h"
+#include "kernels/train/shard.h"
 
 enum { EXIT_VERIFICATION = 3, EXIT_DIVERGED = 4, EXIT_INTERRUPTED = 75 };
 
@@ -55,6 +57,7 @@ struct run {
     struct dist *dist;
     struct executor *executor;
     struct optimizer *optimizer;
+    struct shard shard;             /* of the optimizer */
     struct weight_average *average; /* NULL: none */
     struct loader *train_loader, *test_loader;
     struct report *report; /* rank 0 */
@@ -67,7 +70,9 @@ struct run {
     struct progress progress;
     struct report_epoch *rows; /* algorithm.epochs of them, progress.rows filled */
     char *checkpoint_dir;
-    struct buf note; /* to be said once the report is there */
+    struct checkpoint_writer *writer; /* rank 0 */
+    struct err checkpoint_err;        /* why one could not be written */
+    struct buf note;                  /* to be said once the report is there */
     double started, epoch_started, window_started;
     int64_t window_samples;
     bool evaluated; /* eval_metrics hold the last epoch's */
@@ -82,8 +87,13 @@ void run_destroy(struct run *r); /* all but dist */
 
 /* Take over options->resume. -1 with err. */
 int run_resume(struct run *r, struct err *err);
-/* Write a checkpoint, as the best one too if so; all ranks call it. */
+/* Begin to write a checkpoint, as the best one too if so; all ranks call it. Training may go on while it is written. -1 on all ranks
+ * when it, or one before, could not be written. */
 int run_checkpoint(struct run *r, bool best, struct err *err);
+/* Report the checkpoint that became durable, if one did. */
+void run_checkpoint_poll(struct run *r);
+/* Wait until what was begun is durable; all ranks call it. */
+int run_checkpoint_wait(struct run *r, struct err *err);
 /* Rank 0: take the weights and the average of the best checkpoint. */
 int run_load_best(struct run *r, struct err *err);
 

@@ -1,5 +1,24 @@
-list(APPEND KERNELS_SOURCES train/distributed.c train/distributed_shm.c train/checkpoint.c train/report.c train/options.c
-     train/fit.c train/weight_layout.c train/start_weights.c train/memory_plan.c train/executor_plan.c train/executor.c train/probe.c train/run.c train/loop.c train/evaluate.c train/state.c train/results.c train/onnx_result.c)
+list(APPEND KERNELS_SOURCES
+     train/checkpoint.c
+     train/checkpoint_writer.c
+     train/distributed.c
+     train/distributed_shm.c
+     train/evaluate.c
+     train/executor.c
+     train/executor_plan.c
+     train/fit.c
+     train/loop.c
+     train/memory_plan.c
+     train/onnx_result.c
+     train/options.c
+     train/probe.c
+     train/report.c
+     train/results.c
+     train/run.c
+     train/shard.c
+     train/start_weights.c
+     train/state.c
+     train/weight_layout.c)
 list(APPEND KERNELS_JSON_SOURCES train/load.c train/trained.c train/predict.c)
 set_source_files_properties(train/distributed_shm.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
 

@@ -9,11 +9,11 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "kernels/train/checkpoint.h"
 
 enum { MAX_PARTS = 9 + OPTIMIZER_MAX_STATES };
 
-/* The same list serves writing and reading: where each part lives. */
+/* The same list serves writing and reading: where each part lives. The optimizer's state is apart: it may be divided over the
+ * ranks, the file holds it whole. */
 static size_t list_parts(struct run *r, struct checkpoint_part *parts)
 {
     size_t n = 0, count;
@@ -21,11 +21,6 @@ static size_t list_parts(struct run *r, struct checkpoint_part *parts)
     parts[n++] = (struct checkpoint_part){"weights", weights, count * sizeof(float)};
     float *states = executor_states(r->executor, &count);
     parts[n++] = (struct checkpoint_part){"states", states, count * sizeof(float)};
-    for (int i = 0; i < r->optimizer->state_count; i++) {
-        parts[n] = (struct checkpoint_part){"", r->optimizer->state[i], r->optimizer->count * sizeof(float)};
-        snprintf(parts[n].name, sizeof(parts[n].name), "optimizer.%s", r->optimizer->state_name[i]);
-        n++;
-    }
     if (r->average)
         parts[n++] =
             (struct checkpoint_part){"average", r->average->average, r->average->count * sizeof(float)};
@@ -36,36 +31,98 @@ static size_t list_parts(struct run *r, struct checkpoint_part *parts)
     return n;
 }
 
+static void state_part(const struct run *r, int i, const float *whole, struct checkpoint_part *out)
+{
+    *out = (struct checkpoint_part){"", whole, r->optimizer->count * sizeof(float)};
+    snprintf(out->name, sizeof(out->name), "optimizer.%s", r->optimizer->state_name[i]);
+}
+
+/* Whole states on rank 0, to be free()d there; the arrays themselves when they are not divided. */
+static int collect_states(struct run *r, struct checkpoint_part *parts, float **owned, struct err *err)
+{
+    struct optimizer *o = r->optimizer;
+    for (int i = 0; i < o->state_count; i++) {
+        float *whole = o->state[i];
+        if (r->shard.bounds) {
+            whole = owned[i] = r->dist->rank == 0 ? xmalloc((o->count ? o->count : 1) * sizeof(float)) : NULL;
+            if (shard_collect_state(&r->shard, o, i, whole, r->dist, err))
+                return -1;
+        }
+        state_part(r, i, whole, &parts[i]);
+    }
+    return 0;
+}
+
+/* Say what became durable. What failed is kept until all ranks can hear of it. */
+static void heard(struct run *r, int rc, const struct checkpoint_done *done)
+{
+    char name[96];
+    if (rc <= 0)
+        return;
+    snprintf(name, sizeof(name), "checkpoints/%s", done->file);
+    report_checkpoint(r->report, done->step, done->epoch, name);
+}
+
+void run_checkpoint_poll(struct run *r)
+{
+    struct checkpoint_done done;
+    if (r->writer)
+        heard(r, checkpoint_writer_poll(r->writer, &done, &r->checkpoint_err), &done);
+}
+
+/* Rank 0: wait for the one before; -1 when one has failed. */
+static int wait_durable(struct run *r)
+{
+    struct checkpoint_done done;
+    heard(r, checkpoint_writer_wait(r->writer, &done, &r->checkpoint_err), &done);
+    return r->checkpoint_err.code ? -1 : 0;
+}
+
+/* All ranks learn whether it failed on rank 0. */
+static int agree(struct run *r, int64_t failed, struct err *err)
+{
+    if (dist_sum(r->dist, &failed, 1, DIST_I64, err))
+        return -1;
+    return failed ? err_set(err, ERR_IO, "%s",
+                            r->checkpoint_err.code ? r->checkpoint_err.text
+                                                   : "rank 0 could not write the checkpoint")
+                  : 0;
+}
+
+int run_checkpoint_wait(struct run *r, struct err *err)
+{
+    return agree(r, r->dist->rank == 0 && wait_durable(r) ? 1 : 0, err);
+}
+
+/* Rank 0: hand everything to the writer. */
+static int begin_writing(struct run *r, struct checkpoint_part *parts, size_t n, bool best)
+{
+    struct progress p = r->progress;
+    double now = time_monotonic();
+    p.optimizer_step = r->optimizer->step;
+    p.average_additions = r->average ? r->average->additions : 0;
+    p.seconds += now - r->started;
+    p.epoch_seconds += now - r->epoch_started;
+    n += list_parts(r, parts + n);
+    parts[n++] = (struct checkpoint_part){"progress", &p, sizeof(p)};
+    parts[n++] = (struct checkpoint_part){"rows", r->rows, (size_t)p.rows * sizeof(*r->rows)};
+    return wait_durable(r) ||
+                   checkpoint_writer_begin(r->writer, p.step, p.epoch, parts, n, best, &r->checkpoint_err)
+               ? -1
+               : 0;
+}
+
 int run_checkpoint(struct run *r, bool best, struct err *err)
 {
     struct checkpoint_part parts[MAX_PARTS];
-    struct progress p = r->progress;
-    char file[64], name[96];
-    if (run_average_states(r, err))
-        return -1;
-    struct err local = {0};
+    float *owned[OPTIMIZER_MAX_STATES] = {NULL};
     int64_t failed = 0;
-    if (r->dist->rank == 0) {
-        size_t n = list_parts(r, parts);
-        double now = time_monotonic();
-        p.optimizer_step = r->optimizer->step;
-        p.average_additions = r->average ? r->average->additions : 0;
-        p.seconds += now - r->started;
-        p.epoch_seconds += now - r->epoch_started;
-        parts[n++] = (struct checkpoint_part){"progress", &p, sizeof(p)};
-        parts[n++] = (struct checkpoint_part){"rows", r->rows, (size_t)p.rows * sizeof(*r->rows)};
-        failed = checkpoint_write(r->checkpoint_dir, p.step, parts, n, r->algorithm.checkpoint.keep, file,
-                                  &local) != 0 ||
-                 (best && checkpoint_keep_best(r->checkpoint_dir, file, &local) != 0);
-    }
-    if (dist_sum(r->dist, &failed, 1, DIST_I64,
-                 err)) /* nobody goes on, or ends, before the file is durable */
-        return -1;
-    if (failed)
-        return err_set(err, ERR_IO, "%s", local.code ? local.text : "rank 0 could not write the checkpoint");
-    snprintf(name, sizeof(name), "checkpoints/%s", file);
-    report_checkpoint(r->report, p.step, p.epoch, name);
-    return 0;
+    int rc = run_average_states(r, err) || collect_states(r, parts, owned, err) ? -1 : 0;
+    if (!rc && r->dist->rank == 0)
+        failed = begin_writing(r, parts, (size_t)r->optimizer->state_count, best) ? 1 : 0;
+    for (size_t i = 0; i < ARRAY_LEN(owned); i++)
+        free(owned[i]);
+    return rc ? -1 : agree(r, failed, err);
 }
 
 /* ---- resuming ---- */
@@ -105,7 +162,7 @@ static int check_same(const struct run *r, const struct progress *p, struct err 
 static int take_over(struct run *r, const struct checkpoint *c, struct err *err)
 {
     struct checkpoint_part parts[MAX_PARTS];
-    const struct checkpoint_part *from[MAX_PARTS];
+    const struct checkpoint_part *from[MAX_PARTS], *states[OPTIMIZER_MAX_STATES];
     size_t n = list_parts(r, parts);
     const struct checkpoint_part *progress = checkpoint_find(c, "progress", sizeof(r->progress), err);
     if (!progress)
@@ -120,10 +177,18 @@ static int take_over(struct run *r, const struct checkpoint *c, struct err *err)
     for (size_t i = 0; i < n; i++)
         if (!(from[i] = checkpoint_find(c, parts[i].name, parts[i].bytes, err)))
             return -1;
+    for (int i = 0; i < r->optimizer->state_count; i++) {
+        struct checkpoint_part whole;
+        state_part(r, i, NULL, &whole);
+        if (!(states[i] = checkpoint_find(c, whole.name, whole.bytes, err)))
+            return -1;
+    }
     for (size_t i = 0; i < n;
          i++) /* all is there: now nothing can fail half-way. The parts listed are our own arrays */
         if (parts[i].bytes)
             memcpy((void *)(uintptr_t)parts[i].data, from[i]->data, parts[i].bytes);
+    for (int i = 0; i < r->optimizer->state_count; i++)
+        shard_take_state(&r->shard, r->optimizer, i, states[i]->data);
     if (rows->bytes)
         memcpy(r->rows, rows->data, rows->bytes);
     r->progress = p;

@@ -16,7 +16,7 @@ struct command_row {
     struct option_row row;
 };
 
-#define ALL (TRAINED_EVALUATE | TRAINED_PREDICT | TRAINED_GENERATE)
+#define ALL        (TRAINED_EVALUATE | TRAINED_PREDICT | TRAINED_GENERATE)
 #define AT(member) offsetof(struct trained_options, member)
 static const struct command_row rows[] = {
     {ALL,
@@ -34,8 +34,8 @@ static const struct command_row rows[] = {
      {"layer", OPTION_REPEATED, false, AT(layers), AT(layer_count), "FILE", NULL,
       "a layer file that the model uses; may be given again", 0, 0}},
     {TRAINED_EVALUATE | TRAINED_PREDICT,
-     {"split", OPTION_TEXT, false, AT(split), 0, "NAME", "test|train", "which part of the data (default test)", 0,
-      0}},
+     {"split", OPTION_TEXT, false, AT(split), 0, "NAME", "test|train",
+      "which part of the data (default test)", 0, 0}},
     {TRAINED_EVALUATE | TRAINED_PREDICT,
      {"batch", OPTION_NUMBER, false, AT(batch), 0, "N", NULL, "samples at once (default: the algorithm's)", 1,
       1 << 20}},
@@ -50,15 +50,18 @@ static const struct command_row rows[] = {
      {"temperature", OPTION_REAL, false, AT(temperature), 0, "T", NULL,
       "divides the scores before the softmax; 0 takes the likeliest token (default 1)", 0, 100}},
     {TRAINED_GENERATE,
-     {"top-k", OPTION_NUMBER, false, AT(top_k), 0, "K", NULL, "choose among the K likeliest; 0: all (default 0)", 0,
-      1 << 24}},
+     {"top-k", OPTION_NUMBER, false, AT(top_k), 0, "K", NULL,
+      "choose among the K likeliest; 0: all (default 0)", 0, 1 << 24}},
     {TRAINED_GENERATE,
      {"seed", OPTION_NUMBER, false, AT(seed), 0, "N", NULL, "of the choices (default 1)", 0, 2147483647}},
-    {ALL, {"out", OPTION_TEXT, false, AT(out), 0, "FILE", NULL, "write there instead of standard output", 0, 0}},
-    {ALL, {"threads", OPTION_NUMBER, false, AT(threads), 0, "N", NULL, "computing threads (default: all cores)", 0, 0}},
     {ALL,
-     {"backend", OPTION_TEXT, false, AT(backend), 0, "NAME", "cpu|reference|cuda", "what computes (default cpu)", 0,
+     {"out", OPTION_TEXT, false, AT(out), 0, "FILE", NULL, "write there instead of standard output", 0, 0}},
+    {ALL,
+     {"threads", OPTION_NUMBER, false, AT(threads), 0, "N", NULL, "computing threads (default: all cores)", 0,
       0}},
+    {ALL,
+     {"backend", OPTION_TEXT, false, AT(backend), 0, "NAME", "cpu|reference|cuda",
+      "what computes (default cpu)", 0, 0}},
     {ALL, {"help", OPTION_FLAG, false, AT(help), 0, NULL, NULL, "show this", 0, 0}},
 };
 #undef AT
@@ -251,7 +254,7 @@ int trained_output_close(const struct trained *t, FILE *f, struct err *err)
 {
     int failed = ferror(f);
     failed |= f == stdout ? fflush(f) : fclose(f);
-    return failed ? err_set(err, ERR_IO, "cannot write %s: %s", t->given.out ? t->given.out : "standard output",
-                            strerror(errno))
+    return failed ? err_set(err, ERR_IO, "cannot write %s: %s",
+                            t->given.out ? t->given.out : "standard output", strerror(errno))
                   : 0;
 }

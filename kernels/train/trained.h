@@ -12,7 +12,7 @@
 #include "kernels/train/run.h"
 
 struct trained_options {
-    const char *run;                        /* a run's --out: gives model, algorithm and weights that are not given */
+    const char *run; /* a run's --out: gives model, algorithm and weights that are not given */
     const char *model, *algorithm, *weights, *data;
     const char *split, *out, *format, *backend, *prompt;
     const char *layers[OPTIONS_MAX_REPEATS];
@@ -47,8 +47,8 @@ void trained_close(struct trained *t);
 /* Begin with the split that --split names. -1 with err when it has no samples. */
 int trained_begin(struct trained *t, struct err *err);
 /* The next batch, forward passed: 1, or 0 after the last, or -1 with err. sums and rows may be NULL. */
-int trained_next(struct trained *t, const struct loader_batch **b, struct loss_batch *rows, struct loss_sums *sums,
-                 struct err *err);
+int trained_next(struct trained *t, const struct loader_batch **b, struct loss_batch *rows,
+                 struct loss_sums *sums, struct err *err);
 
 /* What a weights file says of the data that it was trained on, as safetensors metadata: mean and standard deviation of the columns.
  * Data is then standardised as it was in training, whatever the statistics of its own. */

@@ -207,6 +207,24 @@ def test_ranks_repeat_bit_for_bit(bench):
     assert b.run("a", ranks=3).weights == b.run("b", ranks=3).weights
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lamb"])
+def test_a_divided_optimizer_gives_the_same_bits(bench, optimizer):
+    b = bench(algo=algorithm(epochs=1, optimizer={"type": optimizer, "learning_rate": 0.002}))
+    whole = b.run("whole", ranks=3, extra=["--shard-optimizer", "off"])
+    parts = b.run("parts", ranks=3, extra=["--shard-optimizer", "on"])
+    assert parts.weights == whole.weights
+
+
+def test_a_run_goes_on_on_another_number_of_ranks(bench):
+    b = bench(mlp(0, 32, 10, shape=[1, 28, 28]), algorithm(epochs=3))
+    whole = b.run("whole")
+    b.run("parts", ranks=3, extra=["--shard-optimizer", "on", "--set", "/epochs=1"])
+    b.run("parts", ranks=2, extra=["--shard-optimizer", "on", "--resume", "auto", "--set", "/epochs=2"])
+    parts = b.run("parts", extra=["--resume", "auto"])
+    assert [e["train"]["loss"] for e in parts.report["epochs"]] == pytest.approx([e["train"]["loss"] for e in whole.report["epochs"]], rel=2e-3)
+    assert [e["step"] for e in parts.report["epochs"]] == [e["step"] for e in whole.report["epochs"]]
+
+
 def test_more_ranks_than_the_last_batch_has_samples(bench):
     """2000 = 31 * 64 + 16; with a batch of 1999 the last one has one sample and two ranks have none."""
     b = bench(mlp(0, 8, 10, shape=[1, 28, 28]), algorithm(batch_size=1999, epochs=2, optimizer={"type": "sgd", "learning_rate": 0.1}))

@@ -52,6 +52,17 @@ int main(void)
     MUST(!dist_broadcast(d, g, N * sizeof(float), 1 % d->size, &err));
     for (size_t i = 0; i < N; i++)
         MUST(g[i] == (float)i);
+    size_t *bounds = calloc((size_t)d->size + 1, sizeof(*bounds));
+    MUST(bounds);
+    for (int r = 1; r <= d->size; r++)
+        bounds[r] = r == d->size ? N : (size_t)r * 1003;
+    for (size_t i = 0; i < N; i++)
+        g[i] = number(d->rank, i);
+    MUST(!dist_gather(d, g, bounds, &err));
+    for (int r = 0; r < d->size; r++)
+        for (size_t i = bounds[r]; i < bounds[r + 1]; i++)
+            MUST(g[i] == number(r, i));
+    free(bounds);
     MUST(!dist_barrier(d, &err));
     MUST(dist_reduce_start(d, N, 1, &err) == -1);
     dist_destroy(d);

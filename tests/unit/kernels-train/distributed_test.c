@@ -94,6 +94,40 @@ static void parts_sum_in_rank_order_to_the_bit(void **state)
         all_succeed(size, reduce_in_parts);
 }
 
+/* Parts of any size, none too, turn by turn with sums of gradients in the same buffer. */
+static void gather_parts(struct dist *d)
+{
+    enum { N = 50021 };
+    struct err err = {0};
+    float *g = dist_buffer(d, N + 1, &err), *w = malloc(N * sizeof(*w));
+    size_t bounds[17] = {0};
+    MUST(g && w);
+    for (int step = 0; step < 20; step++) {
+        for (int r = 1; r < d->size; r++)
+            bounds[r] = step % 5 == 4 ? N : (size_t)N * (size_t)r * (size_t)r / (size_t)(d->size * d->size);
+        bounds[d->size] = N;
+        for (size_t i = 0; i < N; i++)
+            w[i] = number(d->rank + step, i);
+        g[N] = 1;
+        MUST(!dist_reduce_start(d, N, 1, &err) && !dist_reduce_wait(d, &err));
+        MUST(!dist_gather(d, w, bounds, &err));
+        for (int r = 0; r < d->size; r++)
+            for (size_t i = bounds[r]; i < bounds[r + 1]; i++)
+                MUST(w[i] == number(r + step, i));
+        MUST(g[N] == (float)d->size); /* what is behind the parts stays */
+    }
+    bounds[d->size] = N + 2;
+    MUST(d->size == 1 || dist_gather(d, w, bounds, &err) == -1);
+    free(w);
+}
+
+static void parts_gather_on_every_rank(void **state)
+{
+    (void)state;
+    for (int size = 1; size <= 4; size++)
+        all_succeed(size, gather_parts);
+}
+
 static void small_sums_and_broadcast(struct dist *d)
 {
     enum { N = 20000 };
@@ -215,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alone_nothing_is_summed),
         cmocka_unit_test(parts_sum_in_rank_order_to_the_bit),
+        cmocka_unit_test(parts_gather_on_every_rank),
         cmocka_unit_test(sums_and_broadcasts_reach_every_rank),
         cmocka_unit_test(a_dead_rank_is_an_error_not_a_hang),
         cmocka_unit_test(an_abort_ends_all_ranks_with_its_code),
