@@ -9,7 +9,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # Debian packages, by what they are for. BUILD is enough for a server; TEST adds what scripts/test runs.
 BUILD_PACKAGES="build-essential cmake ninja-build pkg-config ca-certificates
   libevent-dev libssl-dev libjansson-dev libhttp-parser-dev libwslay-dev libsodium-dev libpq-dev
-  libopenmpi-dev openmpi-bin libdnnl-dev libopenblas-openmp-dev libhwloc-dev zlib1g-dev libzstd-dev libtcc-dev libcmocka-dev
+  libopenmpi-dev openmpi-bin libdnnl-dev libopenblas-openmp-dev libhwloc-dev zlib1g-dev libzstd-dev libjpeg-dev libpng-dev libarchive-dev libtcc-dev libcmocka-dev
   postgresql-15 openssl"
 TEST_PACKAGES="python3 python3-pytest python3-websockets python3-requests python3-jsonschema python3-numpy
   python3-onnx python3-torch

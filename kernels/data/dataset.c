@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "kernels/data/image.h"
 #include "kernels/data/pack.h"
 #include "kernels/data/readers.h"
 
@@ -340,7 +341,11 @@ static const struct reader {
     const char *format;
     int (*pack)(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
                 struct dataset_info *info);
-} readers[] = {{"idx", idx_pack}, {"csv", csv_pack}, {"tokens", tokens_pack}, {"text", text_pack}};
+} readers[] = {{"idx", idx_pack},
+               {"csv", csv_pack},
+               {"tokens", tokens_pack},
+               {"text", text_pack},
+               {"images", images_pack}};
 
 /* What the files say they are; the format of the highest rank wins, so that a table of labels or a note beside images is
  * not taken for the data. */
@@ -356,9 +361,6 @@ static const struct {
     size_t n;
     const char *what;
 } foreign[] = {
-    {"PK\003\004", 4, "a zip archive"},
-    {"\x89PNG", 4, "a PNG image"},
-    {"\xff\xd8\xff", 3, "a JPEG image"},
     {"%PDF", 4, "a PDF file"},
     {"\x89HDF", 4, "an HDF5 file"},
     {"PAR1", 4, "a Parquet file"},
@@ -380,6 +382,12 @@ static bool idx_file_is(const char *name, const uint8_t *head, size_t n)
     return idx_is(head, n);
 }
 
+static bool image_file_is(const char *name, const uint8_t *head, size_t n)
+{
+    (void)name;
+    return image_is(head, n);
+}
+
 static int look_at(void *arg, const char *name, struct stream *s)
 {
     struct look *l = arg;
@@ -391,7 +399,11 @@ static int look_at(void *arg, const char *name, struct stream *s)
         const char *format;
         bool (*is)(const char *name, const uint8_t *head, size_t n);
         int rank;
-    } kinds[] = {{"idx", idx_file_is, 9}, {"tokens", tokens_is, 5}, {"text", text_is, 3}, {"csv", csv_is, 4}};
+    } kinds[] = {{"idx", idx_file_is, 9},
+                 {"images", image_file_is, 9},
+                 {"tokens", tokens_is, 5},
+                 {"text", text_is, 3},
+                 {"csv", csv_is, 4}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (kinds[i].is(name, head, (size_t)n)) {
             if (kinds[i].rank > l->rank) {
@@ -447,7 +459,7 @@ int dataset_pack(const char *path, const struct dataset_options *o, const char *
     } else if (o->format) {
         struct finding *it = findings_add(f, FINDING_FAILED, "dataset.format", "/format",
                                           "there is no dataset format \"%.40s\"", o->format);
-        it->hint = xstrdup("formats are: idx, csv, tokens, text");
+        it->hint = xstrdup("formats are: idx, csv, images, tokens, text");
     } else {
         no_format(path, &l, f);
     }

@@ -8,6 +8,8 @@
 /* As dataset_pack, for one format. */
 int idx_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
              struct dataset_info *info);
+int images_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+                struct dataset_info *info);
 int text_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
               struct dataset_info *info);
 int tokens_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,

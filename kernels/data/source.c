@@ -1,4 +1,4 @@
-/* Walks files, folders and tars (ustar, pax, GNU long names). The tar reader trusts no number before it is
+/* Walks files, folders, zips and tars (ustar, pax, GNU long names). The tar reader trusts no number before it is
  * bounded. */
 #include "kernels/data/source.h"
 
@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "kernels/data/source_zip.h"
 
 #define NAME_LONGEST 4096
 #define FOLDER_DEPTH 4
@@ -40,12 +41,34 @@ static char *bare_name(const char *name)
     return xstrndup(name, n);
 }
 
+/* Nothing is written to disk by these names, but a name that would lead out of a folder is no honest one. */
+static bool leads_out(const char *name)
+{
+    size_t n;
+    if (*name == '/' || *name == '\\')
+        return true;
+    for (const char *p = name; *p; p += n + (p[n] != 0))
+        if ((n = strcspn(p, "/\\")) == 2 && p[0] == '.' && p[1] == '.')
+            return true;
+    return false;
+}
+
+static bool is_hidden(const char *name)
+{
+    const char *last = strrchr(name, '/');
+    return (last ? last[1] : name[0]) == '.' || !strncmp(name, "__MACOSX/", 9);
+}
+
 /* Hand one file to the reader. Takes s. */
 static int give(struct walk *w, const char *name, struct stream *s)
 {
     if (++w->files > SOURCE_MAX_FILES) {
         stream_close(s);
         return fail(w, name, "too many files");
+    }
+    if (leads_out(name)) {
+        stream_close(s);
+        return fail(w, name, "refused: the name leads out of the archive");
     }
     struct err err = {0};
     struct stream *content = stream_unpack(s, &w->budget, &err);
@@ -174,9 +197,7 @@ static int tar_entry(struct walk *w, struct stream *tar, const char *name, int64
 {
     struct window win = {tar, size};
     struct err err = {0};
-    const char *last = strrchr(name, '/');
-    bool hidden = (last ? last[1] : name[0]) == '.';
-    if (!hidden) {
+    if (!is_hidden(name)) {
         struct stream *s = xcalloc(1, sizeof(*s));
         *s = (struct stream){.pull = window_pull, .state = &win};
         if (give(w, name, s))
@@ -245,6 +266,27 @@ static int walk_tar(struct walk *w, struct stream *tar, const char *path)
     return rc;
 }
 
+/* ---- zip ---- */
+
+static int take_entry(void *arg, const char *name, enum zip_kind kind, struct stream *s)
+{
+    struct walk *w = arg;
+    if (kind == ZIP_FILE && !is_hidden(name))
+        return give(w, name, s);
+    if (kind == ZIP_LINK)
+        findings_add(w->f, FINDING_WARNED, "dataset.files", NULL, "%s: left out, it is a link, not a file",
+                     name);
+    stream_close(s);
+    return 0;
+}
+
+static int walk_zip(struct walk *w, const char *path, const char *name)
+{
+    struct err err = {0};
+    int rc = zip_walk(path, &w->budget, take_entry, w, &err);
+    return rc && err.code ? fail(w, name, err.text) : rc;
+}
+
 /* ---- files and folders ---- */
 
 static const char *base_name(const char *path)
@@ -253,11 +295,16 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
-static int walk_file(struct walk *w, const char *path, const char *name)
+static int walk_content(struct walk *w, const char *path, const char *name)
 {
     struct err err = {0};
     const uint8_t *head;
     struct stream *s = stream_file(path, &err);
+    ssize_t first = s ? stream_peek(s, &head, &err) : -1;
+    if (first > 0 && zip_is(head, (size_t)first)) {
+        stream_close(s);
+        return walk_zip(w, path, name);
+    }
     if (s)
         s = stream_unpack(s, &w->budget, &err);
     if (!s)
@@ -275,6 +322,19 @@ static int walk_file(struct walk *w, const char *path, const char *name)
         free(bare);
     }
     stream_close(s);
+    return rc;
+}
+
+/* Every file on disk has its own share of the budget, by its size. */
+static int walk_file(struct walk *w, const char *path, const char *name)
+{
+    struct stat st;
+    int64_t total = w->budget, most = total;
+    if (stat(path, &st) == 0 && st.st_size < (total - SOURCE_FREE_RATIO) / SOURCE_MAX_RATIO)
+        most = SOURCE_FREE_RATIO + SOURCE_MAX_RATIO * (int64_t)st.st_size;
+    w->budget = most;
+    int rc = walk_content(w, path, name);
+    w->budget = total - (most - w->budget);
     return rc;
 }
 

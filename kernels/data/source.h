@@ -1,13 +1,16 @@
-/* source: the files of a dataset, whatever they came in: one file, a folder, a tar; each with gzip or zstd
+/* source: the files of a dataset, whatever they came in: one file, a folder, a zip, a tar; each with gzip or zstd
  * around it, and the tar too. Nothing is written out and nothing is held: every walk reads the bytes once, in
- * order. */
+ * order. Names that lead out of the archive are refused, links are left out, and so is what is hidden. */
 #ifndef KERNELS_DATA_SOURCE_H
 #define KERNELS_DATA_SOURCE_H
 
 #include "base/finding.h"
 #include "kernels/data/stream.h"
 
-#define SOURCE_MAX_FILES 100000
+#define SOURCE_MAX_FILES 2000000
+/* What is packed may unpack to so many times its size, and so much more: data does, bombs do not. */
+#define SOURCE_MAX_RATIO  200
+#define SOURCE_FREE_RATIO (64 << 20)
 
 /* One regular file: its name inside the source, without .gz or .zst, and its unpacked content. 0 to go on; -1
  * to stop (after a finding). What it does not read is skipped. */

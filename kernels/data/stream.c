@@ -40,8 +40,10 @@ static ssize_t pull_all(struct stream *s, uint8_t *out, size_t n, struct err *er
             break;
         got += (size_t)k;
         if (s->budget && (*s->budget -= k) < 0)
-            return err_set(err, ERR_TOO_LARGE,
-                           "the data unpacks to more than the limit of this server allows");
+            return err_set(
+                err, ERR_TOO_LARGE,
+                "the data unpacks to more than 200 times its size, or to more than the limit of this server "
+                "allows");
     }
     return (ssize_t)got;
 }
