@@ -9,6 +9,7 @@
 #include "kernels/ops/merge.h"
 #include "kernels/ops/norms.h"
 #include "kernels/ops/pool.h"
+#include "kernels/ops/sequence.h"
 #include "kernels/ops/shapes.h"
 
 static const struct layer_type *const types[] = {
@@ -50,6 +51,11 @@ static const struct layer_type *const types[] = {
     &layer_slice,
     &layer_pad,
     &layer_upsample,
+    &layer_embedding,
+    &layer_position_embedding,
+    &layer_rms_norm,
+    &layer_swiglu,
+    &layer_attention,
 };
 
 static const struct op_ref *const references[] = {
@@ -91,12 +97,18 @@ static const struct op_ref *const references[] = {
     &slice_ref,
     &pad_ref,
     &upsample_ref,
+    &embedding_ref,
+    &position_embedding_ref,
+    &rms_norm_ref,
+    &swiglu_ref,
+    &attention_ref,
 };
 
 /* Without oneDNN the cpu backend uses the reference for what is missing here. */
 static const struct op_impl *const cpu[] = {
 #ifdef HAVE_ONEDNN
     &dense_cpu,
+    &attention_cpu,
     &conv2d_cpu,
     &conv1d_cpu,
     &depthwise_conv2d_cpu,
@@ -135,6 +147,10 @@ static const struct op_impl *const cpu[] = {
     &slice_cpu,
     &pad_cpu,
     &upsample_cpu,
+    &embedding_cpu,
+    &position_embedding_cpu,
+    &rms_norm_cpu,
+    &swiglu_cpu,
 };
 
 #define COUNT(a) (int)(sizeof(a) / sizeof((a)[0]))

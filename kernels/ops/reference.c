@@ -17,7 +17,9 @@ static double *widen(const void *p, size_t n, enum dtype t)
 {
     double *out = xreallocarray(NULL, n, sizeof(double));
     for (size_t i = 0; i < n; i++)
-        out[i] = t == DTYPE_U8 ? ((const uint8_t *)p)[i] : (double)((const float *)p)[i];
+        out[i] = t == DTYPE_U8    ? ((const uint8_t *)p)[i]
+                 : t == DTYPE_I32 ? ((const int32_t *)p)[i]
+                                  : (double)((const float *)p)[i];
     return out;
 }
 

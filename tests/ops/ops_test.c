@@ -95,6 +95,9 @@ static struct tensors make(const struct op_case *c)
             t.in[i][k] = (double)(float)(t.in[i][k] * c->scale);
         for (size_t k = 0; c->dtype == DTYPE_U8 && k < t.in_n[i]; k++)
             t.in[i][k] = floor(fabs(t.in[i][k]) * 255);
+        for (size_t k = 0; c->dtype == DTYPE_I32 && k < t.in_n[i];
+             k++) /* tokens, some of them outside 0..9 */
+            t.in[i][k] = floor(fabs(t.in[i][k]) * 12) - 1;
         t.grad_in[i] = xcalloc(t.in_n[i], sizeof(double));
     }
     t.out_n = (size_t)(c->rows * shape_elements(&t.node->shape));
@@ -168,7 +171,8 @@ static void run_reference(struct tensors *t, const struct op_ref *ref, bool trai
 
 static int compare(const struct op_case *c, const char *what, const double *want, const float *got, size_t n)
 {
-    double largest = 1e-3, worst = 0;
+    /* Without rotary a bias of all keys changes no probability: its gradient is 0, and rounding is all there is. */
+    double largest = !strcmp(what, "key_bias") ? 1 : 1e-3, worst = 0;
     for (size_t i = 0; i < n; i++)
         largest = fabs(want[i]) > largest ? fabs(want[i]) : largest;
     for (size_t i = 0; i < n; i++) {
@@ -276,6 +280,8 @@ static void machine_make(struct machine *m, struct backend *b, const struct op_c
         m->in[i] = plain32(t->in[i], t->in_n[i]);
         for (size_t k = 0; c->dtype == DTYPE_U8 && k < t->in_n[i]; k++)
             ((uint8_t *)m->in[i])[k] = (uint8_t)t->in[i][k];
+        for (size_t k = 0; c->dtype == DTYPE_I32 && k < t->in_n[i]; k++)
+            ((int32_t *)m->in[i])[k] = (int32_t)t->in[i][k];
         m->grad_in[i] = xcalloc(t->in_n[i] + m->op.in[i].bytes / sizeof(float) + 4096, sizeof(float));
         if (m->op.in[i].layout) {
             struct op_tensor from = m->op.in[i];
@@ -423,6 +429,12 @@ static int differences(struct tensors *t, const struct op_ref *ref, const char *
     return 0;
 }
 
+/* Whether its input is a number of something, which has no derivative (rescale's bytes do). */
+static bool ref_by_number(const struct op_case *c)
+{
+    return !strcmp(c->type, "embedding");
+}
+
 static int gradient(const struct op_case *c)
 {
     const struct op_ref *ref = op_ref_find(c->type);
@@ -431,7 +443,7 @@ static int gradient(const struct op_case *c)
     struct ref_call call = call_of(&t, true);
     ref->backward(t.node, &call);
     int failed = 0;
-    for (int i = 0; i < c->inputs; i++)
+    for (int i = 0; i < c->inputs && !ref_by_number(c); i++)
         failed += differences(&t, ref, "the input", t.in[i], t.grad_in[i], t.in_n[i]);
     for (int i = 0; i < t.node->weight_count; i++)
         if (t.node->weights[i].trainable)
