@@ -155,14 +155,17 @@ describe('a run', () => {
     await page.locator('[data-fit="ok"]').waitFor()
     await page.getByLabel('Epochs').fill('1')
     await page.getByLabel('Name of the run').fill('by hand')
+    mock.world.holdAt = 100
     await page.getByRole('button', { name: 'Start training' }).click()
     await page.waitForURL(/runs\/1$/)
     await page.locator('[data-run][data-state="RUNNING"]').waitFor()
     await until('three points', async () => (await points(page, 'loss')) >= 3)
     const before = { n: await points(page, 'loss'), picture: await picture(page, 'loss') }
     assert.ok(before.picture.inked > 500, 'the canvas is drawn on')
+    mock.world.holdAt = 250
     await until('the curve to move', async () => (await points(page, 'loss')) > before.n + 5)
     assert.notEqual((await picture(page, 'loss')).hash, before.picture.hash)
+    mock.world.holdAt = Infinity
     await page.locator('[data-run][data-state="COMPLETED"]').waitFor({ timeout: 20000 })
     const [download] = await Promise.all([
       page.waitForEvent('download'),
