@@ -41,9 +41,10 @@ static int check_size(uint64_t width, uint64_t height, struct err *err)
 {
     if (width < 1 || height < 1 || width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE ||
         width * height > IMAGE_MAX_PIXELS)
-        return err_set(err, ERR_TOO_LARGE,
-                       "the image claims %llu x %llu pixels; at most %d a side and %d million in all are read",
-                       (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS >> 20);
+        return err_set(
+            err, ERR_TOO_LARGE,
+            "the image claims %llu x %llu pixels; at most %d a side and %d million in all are read",
+            (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS >> 20);
     return 0;
 }
 
@@ -139,7 +140,8 @@ static void cmyk_to_rgb(const uint8_t *in, uint8_t *out, int count, bool inverte
 {
     for (int i = 0; i < count; i++)
         for (int c = 0; c < 3; c++) {
-            int ink = inverted ? in[4 * i + c] : 255 - in[4 * i + c], key = inverted ? in[4 * i + 3] : 255 - in[4 * i + 3];
+            int ink = inverted ? in[4 * i + c] : 255 - in[4 * i + c],
+                key = inverted ? in[4 * i + 3] : 255 - in[4 * i + 3];
             out[3 * i + c] = (uint8_t)(ink * key / 255);
         }
 }
@@ -254,7 +256,8 @@ static int png_decode(const uint8_t *p, size_t n, int channels, struct image *ou
 
 static int not_built(const char *what, const char *with, struct err *err)
 {
-    return err_set(err, ERR_UNSUPPORTED, "it is a %s image, and this trainer was built without %s", what, with);
+    return err_set(err, ERR_UNSUPPORTED, "it is a %s image, and this trainer was built without %s", what,
+                   with);
 }
 
 int image_probe(const uint8_t *p, size_t n, struct image *out, struct err *err)
@@ -277,8 +280,8 @@ int image_probe(const uint8_t *p, size_t n, struct image *out, struct err *err)
     return err_set(err, ERR_INVALID, "it is neither a JPEG nor a PNG image");
 }
 
-int image_decode(const uint8_t *p, size_t n, int channels, int least_height, int least_width, struct image *out,
-                 struct err *err)
+int image_decode(const uint8_t *p, size_t n, int channels, int least_height, int least_width,
+                 struct image *out, struct err *err)
 {
     *out = (struct image){0};
     (void)channels, (void)least_height, (void)least_width;

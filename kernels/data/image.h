@@ -22,8 +22,8 @@ bool image_is(const uint8_t *head, size_t n);
 int image_probe(const uint8_t *p, size_t n, struct image *out, struct err *err);
 /* Decode to so many channels; what is transparent becomes white. A large JPEG may come at 1/2, 1/4 or 1/8, when that is not below
  * least_height and least_width. A damaged or cut-off image is an error. Caller image_free()s. */
-int image_decode(const uint8_t *p, size_t n, int channels, int least_height, int least_width, struct image *out,
-                 struct err *err);
+int image_decode(const uint8_t *p, size_t n, int channels, int least_height, int least_width,
+                 struct image *out, struct err *err);
 void image_free(struct image *i);
 
 /* Scale so that the image covers height x width and cut out its centre (or, stretch: scale both sides apart), by area-weighted

@@ -63,8 +63,8 @@ static void fit_columns(const struct image *in, const struct taps *t, int out_wi
 }
 
 /* Rows, and channels first. */
-static void fit_rows(const float *in, const struct taps *t, int in_height, int height, int width, int channels,
-                     uint8_t *out)
+static void fit_rows(const float *in, const struct taps *t, int in_height, int height, int width,
+                     int channels, uint8_t *out)
 {
     size_t line = (size_t)width * (size_t)channels;
     for (int y = 0; y < height; y++)
@@ -75,7 +75,9 @@ static void fit_rows(const float *in, const struct taps *t, int in_height, int h
                 sum += w[k] * in[(size_t)(t->first[y] + k) * line + i];
             int v = (int)(sum + 0.5f);
             size_t x = i / (size_t)channels, c = i % (size_t)channels;
-            out[(c * (size_t)height + (size_t)y) * (size_t)width + x] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+            out[(c * (size_t)height + (size_t)y) * (size_t)width + x] = (uint8_t)(v < 0     ? 0
+                                                                                  : v > 255 ? 255
+                                                                                            : v);
         }
 }
 

@@ -54,8 +54,9 @@ static int folder_split(const char *name, size_t n)
     static const struct {
         const char *name;
         int split;
-    } known[] = {{"train", SPLIT_TRAIN}, {"training", SPLIT_TRAIN}, {"test", SPLIT_TEST},      {"testing", SPLIT_TEST},
-                 {"val", SPLIT_TEST},    {"valid", SPLIT_TEST},     {"validation", SPLIT_TEST}};
+    } known[] = {{"train", SPLIT_TRAIN},    {"training", SPLIT_TRAIN}, {"test", SPLIT_TEST},
+                 {"testing", SPLIT_TEST},   {"val", SPLIT_TEST},       {"valid", SPLIT_TEST},
+                 {"validation", SPLIT_TEST}};
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (strlen(known[i].name) == n && !strncasecmp(name, known[i].name, n))
             return known[i].split;
@@ -116,7 +117,8 @@ static void complain(struct images *x, const char *name, const char *text)
 static int sum_up(struct images *x)
 {
     if (x->damaged > LISTED_MOST)
-        reader_fail(x->f, "dataset.content", "%lld more images cannot be read", (long long)(x->damaged - LISTED_MOST));
+        reader_fail(x->f, "dataset.content", "%lld more images cannot be read",
+                    (long long)(x->damaged - LISTED_MOST));
     return x->damaged ? -1 : 0;
 }
 
@@ -147,7 +149,8 @@ static int learn_file(void *arg, const char *name, struct stream *s)
         return -1;
     if (!is) {
         if (x->left_out++ < LISTED_MOST)
-            findings_add(x->f, FINDING_WARNED, "dataset.files", NULL, "%s: left out, it is no JPEG or PNG image", name);
+            findings_add(x->f, FINDING_WARNED, "dataset.files", NULL,
+                         "%s: left out, it is no JPEG or PNG image", name);
         return 0;
     }
     char *class = class_of_path(name, &split);
@@ -156,7 +159,8 @@ static int learn_file(void *arg, const char *name, struct stream *s)
     free(class);
     if (!named) {
         reader_fail(x->f, "dataset.labels", "%s: it lies in no folder that names its class", name);
-        x->f->items[x->f->count - 1].hint = xstrdup("lay images out as CLASS/picture.jpg, or train/CLASS/... and test/CLASS/...");
+        x->f->items[x->f->count - 1].hint =
+            xstrdup("lay images out as CLASS/picture.jpg, or train/CLASS/... and test/CLASS/...");
         return -1;
     }
     if (number < 0)
@@ -195,7 +199,8 @@ static int decide_splits(struct images *x)
     for (int64_t i = 0; i < x->count; i++)
         of[x->pictures[i].split < 0 ? SPLIT_COUNT : x->pictures[i].split]++;
     if ((of[SPLIT_TRAIN] || of[SPLIT_TEST]) && of[SPLIT_COUNT])
-        return reader_fail(x->f, "dataset.files", "%lld images lie in folders named train or test and %lld do not",
+        return reader_fail(x->f, "dataset.files",
+                           "%lld images lie in folders named train or test and %lld do not",
                            (long long)(of[SPLIT_TRAIN] + of[SPLIT_TEST]), (long long)of[SPLIT_COUNT]);
     x->divided = !(of[SPLIT_TRAIN] && of[SPLIT_TEST]);
     x->splits = xcalloc((size_t)x->classes.count, sizeof(*x->splits));
@@ -204,7 +209,8 @@ static int decide_splits(struct images *x)
     double fraction = x->o->test_fraction > 0 ? x->o->test_fraction : 0.2;
     for (int c = 0; c < x->classes.count && x->divided; c++) {
         struct class_split *s = &x->splits[c];
-        s->divide = (struct divide){s->total, llround(fraction * (double)s->total), x->o->seed + 1000003 * (uint64_t)c};
+        s->divide = (struct divide){s->total, llround(fraction * (double)s->total),
+                                    x->o->seed + 1000003 * (uint64_t)c};
         if (s->divide.test >= s->total)
             s->divide.test = s->total - 1; /* a class that is never trained on teaches nothing */
     }
@@ -227,8 +233,9 @@ static void decide_size(struct images *x)
         x->width = (int)o->image_width;
     } else if (x->sizes_differ || x->height > SIDE_MOST || x->width > SIDE_MOST) {
         x->height = x->width = SIDE_DEFAULT;
-        struct finding *it = findings_add(x->f, FINDING_WARNED, "dataset.content", NULL,
-                                          "the images differ in size: each is made %d x %d", SIDE_DEFAULT, SIDE_DEFAULT);
+        struct finding *it =
+            findings_add(x->f, FINDING_WARNED, "dataset.content", NULL,
+                         "the images differ in size: each is made %d x %d", SIDE_DEFAULT, SIDE_DEFAULT);
         it->hint = xstrdup("choose another size in the metadata: {\"image_size\": [HEIGHT, WIDTH]}");
     }
     x->channels = o->image_channels ? o->image_channels : x->colour ? 3 : 1;
@@ -240,12 +247,14 @@ static int decide(struct images *x)
     if (sum_up(x))
         return -1;
     if (x->left_out > LISTED_MOST)
-        findings_add(x->f, FINDING_WARNED, "dataset.files", NULL, "%lld more files are no images and left out",
-                     (long long)(x->left_out - LISTED_MOST));
+        findings_add(x->f, FINDING_WARNED, "dataset.files", NULL,
+                     "%lld more files are no images and left out", (long long)(x->left_out - LISTED_MOST));
     if (x->count < 2)
-        return reader_fail(x->f, "dataset.content", "there %s in it", x->count ? "is only one image" : "are no images");
+        return reader_fail(x->f, "dataset.content", "there %s in it",
+                           x->count ? "is only one image" : "are no images");
     if (x->classes.count < 2)
-        return reader_fail(x->f, "dataset.labels", "all images lie in one folder, \"%s\": there is nothing to tell apart",
+        return reader_fail(x->f, "dataset.labels",
+                           "all images lie in one folder, \"%s\": there is nothing to tell apart",
                            x->classes.texts[0]);
     sort_classes(x);
     decide_size(x);
@@ -253,8 +262,8 @@ static int decide(struct images *x)
         return -1;
     for (int c = 0; c < x->classes.count; c++)
         if (!x->splits[c].train)
-            findings_add(x->f, FINDING_WARNED, "dataset.labels", NULL, "class \"%s\" has no images to train on",
-                         x->classes.texts[c]);
+            findings_add(x->f, FINDING_WARNED, "dataset.labels", NULL,
+                         "class \"%s\" has no images to train on", x->classes.texts[c]);
     info->feature_shape = (struct shape){.rank = 3, .dim = {x->channels, x->height, x->width}};
     info->feature_dtype = DTYPE_U8;
     info->target = TARGET_CLASS;
@@ -276,7 +285,8 @@ static int write_file(void *arg, const char *name, struct stream *s)
     if (x->at == x->count)
         return reader_fail(x->f, "dataset.files", "the files changed while they were read");
     const struct picture *p = &x->pictures[x->at++];
-    if (image_decode((const uint8_t *)x->bytes.data, x->bytes.len, x->channels, x->height, x->width, &i, &err)) {
+    if (image_decode((const uint8_t *)x->bytes.data, x->bytes.len, x->channels, x->height, x->width, &i,
+                     &err)) {
         complain(x, name, err.text);
         return x->damaged > 1000 ? -1 : 0;
     }

@@ -21,10 +21,12 @@ static ssize_t entry_pull(struct stream *s, void *out, size_t n, struct err *err
     if (k >= 0)
         return (ssize_t)k;
     const char *why = archive_error_string(s->state);
-    return err_set(err, ERR_INVALID, "the zip is damaged here: %s", why ? why : "the content does not fit its header");
+    return err_set(err, ERR_INVALID, "the zip is damaged here: %s",
+                   why ? why : "the content does not fit its header");
 }
 
-static int one_entry(struct archive *a, struct archive_entry *e, int64_t *budget, zip_f fn, void *arg, struct err *err)
+static int one_entry(struct archive *a, struct archive_entry *e, int64_t *budget, zip_f fn, void *arg,
+                     struct err *err)
 {
     const char *name = archive_entry_pathname(e);
     if (!name)

@@ -80,8 +80,11 @@ static int write_weights(struct run *r, struct err *err)
                                                {TRAINED_MEAN, mean},
                                                {TRAINED_STD, std}};
     char *path = path_join(r->options->out, "weights.safetensors");
-    int rc = safetensors_write(path, entries, n, metadata, ARRAY_LEN(metadata) - (mean && std ? 0 : 2), err) ||
-             run_write_onnx(r, entries, n, err) ? -1 : 0;
+    int rc =
+        safetensors_write(path, entries, n, metadata, ARRAY_LEN(metadata) - (mean && std ? 0 : 2), err) ||
+                run_write_onnx(r, entries, n, err)
+            ? -1
+            : 0;
     free(mean);
     free(std);
     free(path);

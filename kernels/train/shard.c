@@ -23,9 +23,8 @@ struct optimizer *shard_create(struct shard *s, const char *mode, const struct a
         optimizer_part(a, count, ranges, range_count, d->size, r, &s->bounds[r], &n);
         s->bounds[r + 1] = s->bounds[r] + n;
     }
-    struct optimizer *o =
-        optimizer_create_part(a, count, ranges, range_count, s->bounds[d->rank],
-                              s->bounds[d->rank + 1] - s->bounds[d->rank]);
+    struct optimizer *o = optimizer_create_part(a, count, ranges, range_count, s->bounds[d->rank],
+                                                s->bounds[d->rank + 1] - s->bounds[d->rank]);
     if (o->state_count > 0 || strcmp(mode, "on") == 0)
         return o;
     optimizer_destroy(o); /* nothing to divide: updating everything is cheaper than sharing it */

@@ -21,7 +21,8 @@ struct shard {
  * SHARD_LEAST weights), "on", "off". Caller optimizer_destroy()s and shard_free()s. */
 #define SHARD_LEAST 65536
 struct optimizer *shard_create(struct shard *s, const char *mode, const struct algorithm *a, size_t count,
-                               const struct optimizer_range *ranges, size_t range_count, const struct dist *d);
+                               const struct optimizer_range *ranges, size_t range_count,
+                               const struct dist *d);
 void shard_free(struct shard *s);
 
 /* After an update: every rank's part of the weights to all ranks. Uses the gradient buffer. Collective. */

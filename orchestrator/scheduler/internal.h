@@ -31,7 +31,7 @@ struct entry {
     double started; /* of one that runs */
     struct part *parts;
     int count;
-    size_t slot; /* of one that runs: in scheduler.running */
+    size_t slot;        /* of one that runs: in scheduler.running */
     struct entry *next; /* in its hash bucket */
 };
 
@@ -88,8 +88,8 @@ void queue_end(struct scheduler *s);           /* what was not looked at goes on
 int64_t place_room(const struct node *n, const struct amount *used, const struct sched_request *r);
 /* For a job that would run from `from` until `to`: at from, used is taken; later, what the plan reserves is.
  * Answers the number of parts, 0: it does not fit. out: room for a part a node. */
-int place_fit(const struct scheduler *s, const struct sched_request *r, const struct amount *used, double from,
-              double to, struct part *out);
+int place_fit(const struct scheduler *s, const struct sched_request *r, const struct amount *used,
+              double from, double to, struct part *out);
 void place_charge(struct amount *used, const struct sched_request *r, const struct part *parts, int count,
                   int sign);
 void place_used(const struct scheduler *s, struct amount *out); /* of every node, now */

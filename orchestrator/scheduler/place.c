@@ -74,15 +74,16 @@ static bool better(const struct scheduler *s, const struct sched_request *r, con
         return x->all.of[GPUS] == 0;
     static const int order[] = {GPUS, CORES, MEMORY};
     for (int i = 0; i < KINDS; i++) {
-        int64_t p = x->all.of[order[i]] - used[a].of[order[i]], q = y->all.of[order[i]] - used[b].of[order[i]];
+        int64_t p = x->all.of[order[i]] - used[a].of[order[i]],
+                q = y->all.of[order[i]] - used[b].of[order[i]];
         if (p != q)
             return p < q;
     }
     return false; /* the one told of first */
 }
 
-int place_fit(const struct scheduler *s, const struct sched_request *r, const struct amount *used, double from,
-              double to, struct part *out)
+int place_fit(const struct scheduler *s, const struct sched_request *r, const struct amount *used,
+              double from, double to, struct part *out)
 {
     struct roomy *list = r->ranks > 1 ? xcalloc(s->node_count + 1, sizeof(*list)) : NULL;
     size_t count = 0;

@@ -76,8 +76,14 @@ static void note(struct scheduler *s, const struct entry *e, const struct ending
         if (s->plan[i].starts >= starts && s->plan[i].starts < ends)
             place_charge(s->plan[i].used, &e->job.request, parts, count, 1);
     struct reservation *v = &s->plan[s->planned++];
-    *v = (struct reservation){.entry = e, .starts = starts, .ends = ends, .sure = sure, .behind = why->id,
-                              .parts = xcalloc((size_t)count, sizeof(*parts)), .count = count, .used = used};
+    *v = (struct reservation){.entry = e,
+                              .starts = starts,
+                              .ends = ends,
+                              .sure = sure,
+                              .behind = why->id,
+                              .parts = xcalloc((size_t)count, sizeof(*parts)),
+                              .count = count,
+                              .used = used};
     memcpy(v->parts, parts, (size_t)count * sizeof(*parts));
     place_charge(used, &e->job.request, parts, count, 1);
 }

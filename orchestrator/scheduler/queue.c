@@ -88,7 +88,8 @@ void queue_end(struct scheduler *s)
     for (size_t i = 0; i < s->owner_count; i++) {
         struct owner *o = s->owners[i];
         if (o->kept < o->next)
-            memmove(o->waiting + o->kept, o->waiting + o->next, (o->count - o->next) * sizeof(struct entry *));
+            memmove(o->waiting + o->kept, o->waiting + o->next,
+                    (o->count - o->next) * sizeof(struct entry *));
         o->count -= o->next - o->kept;
     }
 }

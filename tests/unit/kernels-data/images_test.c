@@ -17,7 +17,9 @@
 static struct buf make_png(int width, int height, bool grey, int value)
 {
     struct buf b = {0};
-    png_image png = {.version = PNG_IMAGE_VERSION, .width = (unsigned)width, .height = (unsigned)height,
+    png_image png = {.version = PNG_IMAGE_VERSION,
+                     .width = (unsigned)width,
+                     .height = (unsigned)height,
                      .format = grey ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
     size_t n = (size_t)(width * height * (grey ? 1 : 3));
     uint8_t *pixels = xmalloc(n);
@@ -200,7 +202,8 @@ static void scaling_covers_cuts_the_centre_and_leaves_no_pixel_out(void **state)
     image_fit(&image, 4, 4, false, out); /* the middle four columns as they are */
     for (int i = 0; i < 16; i++)
         assert_int_equal(out[i], (i % 4 + 2) * 20);
-    image_fit(&image, 4, 4, true, out); /* pairs of columns; inside, the mean by a triangle: a ramp stays one */
+    image_fit(&image, 4, 4, true,
+              out); /* pairs of columns; inside, the mean by a triangle: a ramp stays one */
     assert_int_equal(out[1], 50);
     assert_int_equal(out[2], 90);
     memset(in, 0, sizeof(in));
@@ -225,22 +228,27 @@ static void expect_refused(struct entry *e, size_t count, const char *check, con
 static void what_is_wrong_is_said_with_the_file(void **state)
 {
     (void)state;
-    struct entry cut[] = {{"a/1.png", make_png(30, 30, false, 1), NULL}, {"b/2.jpg", make_jpeg(64, 64, 9), NULL}};
+    struct entry cut[] = {{"a/1.png", make_png(30, 30, false, 1), NULL},
+                          {"b/2.jpg", make_jpeg(64, 64, 9), NULL}};
     cut[1].content.len /= 2;
     expect_refused(cut, 2, "dataset.content", "b/2.jpg: the JPEG image is damaged");
-    struct entry png[] = {{"a/1.png", make_png(30, 30, false, 1), NULL}, {"b/2.png", make_png(64, 64, false, 9), NULL}};
+    struct entry png[] = {{"a/1.png", make_png(30, 30, false, 1), NULL},
+                          {"b/2.png", make_png(64, 64, false, 9), NULL}};
     png[1].content.len -= 30;
     expect_refused(png, 2, "dataset.content", "b/2.png: the PNG image is damaged");
-    struct entry huge[] = {{"a/1.png", make_png(3, 3, false, 1), NULL}, {"b/2.jpg", make_jpeg(64, 64, 9), NULL}};
+    struct entry huge[] = {{"a/1.png", make_png(3, 3, false, 1), NULL},
+                           {"b/2.jpg", make_jpeg(64, 64, 9), NULL}};
     for (size_t i = 0; i + 8 < huge[1].content.len; i++)
         if (!memcmp(huge[1].content.data + i, "\xff\xc0", 2)) {
             memcpy(huge[1].content.data + i + 5, "\x40\0\x40\0", 4);
             break;
         }
     expect_refused(huge, 2, "dataset.content", "b/2.jpg: the image claims 16384 x 16384 pixels");
-    struct entry flat[] = {{"1.png", make_png(3, 3, false, 1), NULL}, {"2.png", make_png(3, 3, false, 1), NULL}};
+    struct entry flat[] = {{"1.png", make_png(3, 3, false, 1), NULL},
+                           {"2.png", make_png(3, 3, false, 1), NULL}};
     expect_refused(flat, 2, "dataset.labels", "no folder that names its class");
-    struct entry one[] = {{"a/1.png", make_png(3, 3, false, 1), NULL}, {"a/2.png", make_png(3, 3, false, 1), NULL}};
+    struct entry one[] = {{"a/1.png", make_png(3, 3, false, 1), NULL},
+                          {"a/2.png", make_png(3, 3, false, 1), NULL}};
     expect_refused(one, 2, "dataset.labels", "all images lie in one folder");
     struct entry out[] = {{"a/../../1.png", make_png(3, 3, false, 1), NULL}};
     expect_refused(out, 1, "dataset.files", "leads out of the archive");
@@ -273,7 +281,8 @@ static void links_are_left_out_and_bombs_are_refused(void **state)
 static void damaged_files_never_crash(void **state)
 {
     (void)state;
-    struct entry e[] = {{"a/1.png", make_png(12, 9, false, 1), NULL}, {"b/2.jpg", make_jpeg(24, 16, 9), NULL}};
+    struct entry e[] = {{"a/1.png", make_png(12, 9, false, 1), NULL},
+                        {"b/2.jpg", make_jpeg(24, 16, 9), NULL}};
     struct buf zip = {0};
     struct err err = {0};
     assert_int_equal(file_read(make_zip(e, 2), 1 << 20, &zip, &err), 0);
@@ -301,7 +310,8 @@ static void damaged_files_never_crash(void **state)
                 r = r * 6364136223846793005u + 1442695040888963407u;
                 p[2 + (r >> 33) % (from->len - 2)] = (uint8_t)(r >> 20);
             }
-            if (image_probe(p, from->len, &image, NULL) == 0 && image_decode(p, from->len, 1 + 2 * (round & 1), 4, 4, &image, &err) == 0)
+            if (image_probe(p, from->len, &image, NULL) == 0 &&
+                image_decode(p, from->len, 1 + 2 * (round & 1), 4, 4, &image, &err) == 0)
                 image_free(&image);
             free(p);
         }
