@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/err.h"
 #include "base/mem.h"
+#include "kernels/train/generate.h"
 #include "kernels/train/run.h"
 #include "kernels/train/trained.h"
 #include "kernels/verify/verify.h"
@@ -107,7 +108,7 @@ static const struct {
     {"train", train_main},       {"verify", verify_main},
     {"layers", layers_main},     {"make-digits", make_digits_main},
     {"evaluate", evaluate_main}, {"predict", predict_main},
-    {"version", version_main},
+    {"generate", generate_main}, {"version", version_main},
 };
 
 static int help(void)
@@ -121,7 +122,7 @@ int main(int argc, char **argv)
     if (argc < 2 || strcmp(argv[1], "help") == 0)
         return argc < 2 ? (fputs("trainyard-train: no arguments; --help lists them\n", stderr), 2) : help();
     if (argv[1][0] == '-' || strcmp(argv[1], "train") == 0 || strcmp(argv[1], "evaluate") == 0 ||
-        strcmp(argv[1], "predict") == 0)
+        strcmp(argv[1], "generate") == 0 || strcmp(argv[1], "predict") == 0)
         shorten_spinning(argv);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
@@ -129,7 +130,8 @@ int main(int argc, char **argv)
     if (argv[1][0] == '-')
         return train_main(argc, argv);
     fprintf(stderr,
-            "trainyard-train: there is no command %s: train, evaluate, predict, verify, layers, make-digits, "
+            "trainyard-train: there is no command %s: train, evaluate, predict, generate, verify, layers, "
+            "make-digits, "
             "version\n",
             argv[1]);
     return 2;

@@ -240,31 +240,12 @@ static int evaluate(struct trained *t, struct err *err)
     return out ? trained_output_close(t, out, err) : -1;
 }
 
-static int use(int argc, char **argv, int command, int (*act)(struct trained *t, struct err *err))
-{
-    struct trained_options o;
-    struct trained t;
-    struct err err = {0};
-    int rc = trained_parse(argc, argv, command, &o);
-    if (rc)
-        return rc == 2 ? 2 : 0;
-    rc = trained_open(&t, &o, 0, &err);
-    if (!rc)
-        rc = act(&t, &err);
-    if (rc < 0) {
-        fprintf(stderr, "trainyard-train: %s\n", err.text);
-        rc = EXIT_FAILURE;
-    }
-    trained_close(&t);
-    return rc;
-}
-
 int evaluate_main(int argc, char **argv)
 {
-    return use(argc, argv, TRAINED_EVALUATE, evaluate);
+    return trained_main(argc, argv, TRAINED_EVALUATE, 0, evaluate);
 }
 
 int predict_main(int argc, char **argv)
 {
-    return use(argc, argv, TRAINED_PREDICT, predict);
+    return trained_main(argc, argv, TRAINED_PREDICT, 0, predict);
 }

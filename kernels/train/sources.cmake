@@ -19,7 +19,7 @@ list(APPEND KERNELS_SOURCES
      train/start_weights.c
      train/state.c
      train/weight_layout.c)
-list(APPEND KERNELS_JSON_SOURCES train/load.c train/trained.c train/predict.c)
+list(APPEND KERNELS_JSON_SOURCES train/load.c train/trained.c train/predict.c train/generate.c)
 set_source_files_properties(train/distributed_shm.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
 
 # MPI only through its own pkg-config file, so that no other language or launcher is looked for.

@@ -258,3 +258,25 @@ int trained_output_close(const struct trained *t, FILE *f, struct err *err)
                             t->given.out ? t->given.out : "standard output", strerror(errno))
                   : 0;
 }
+
+/* ---- a command ---- */
+
+int trained_main(int argc, char **argv, int command, int64_t row_count,
+                 int (*act)(struct trained *t, struct err *err))
+{
+    struct trained_options o;
+    struct trained t;
+    struct err err = {0};
+    int rc = trained_parse(argc, argv, command, &o);
+    if (rc)
+        return rc == 2 ? 2 : 0;
+    rc = trained_open(&t, &o, row_count, &err);
+    if (!rc)
+        rc = act(&t, &err);
+    if (rc < 0) {
+        fprintf(stderr, "trainyard-train: %s\n", err.text);
+        rc = EXIT_FAILURE;
+    }
+    trained_close(&t);
+    return rc;
+}

@@ -60,6 +60,10 @@ FILE *trained_output(const struct trained *t, struct err *err);
 /* Close it; -1 with err when something was not written. */
 int trained_output_close(const struct trained *t, FILE *f, struct err *err);
 
+/* A command from its flags to its exit code: act does it with what is open. row_count as in trained_open. */
+int trained_main(int argc, char **argv, int command, int64_t row_count,
+                 int (*act)(struct trained *t, struct err *err));
+
 /* The commands; argv without the program's name. They return exit codes. */
 int evaluate_main(int argc, char **argv);
 int predict_main(int argc, char **argv);
