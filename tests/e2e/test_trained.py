@@ -74,3 +74,40 @@ def test_what_is_missing_or_wrong_is_said(bench):
     assert "which the model has" in use("evaluate", "--run", first.out, "--data", b.data, "--model", other, code=1)
     wide = write(b.dir / "wide.json", mlp(0, 8, 11, shape=[1, 28, 28]))
     assert "10 classes" in use("evaluate", "--run", first.out, "--data", b.data, "--model", wide, code=3)
+
+
+def bigram(vocabulary, window):
+    return {"format": "trainyard.model/1", "name": "bigram", "inputs": [{"name": "tokens", "shape": [window], "dtype": "int32"}],
+            "layers": [{"name": "embed", "type": "embedding", "inputs": ["tokens"], "config": {"num_embeddings": vocabulary, "embedding_dim": 16}},
+                       {"name": "logits", "type": "dense", "inputs": ["embed"], "config": {"units": vocabulary}}],
+            "outputs": ["logits"]}
+
+
+@pytest.fixture
+def alphabet(bench, tmp_path):
+    """A model that has learned that b follows a, c follows b, ... and a follows h."""
+    data = write(tmp_path / "text.txt", "abcdefgh" * 600)
+    b = bench(model=bigram(8, 12), data=data,
+              algo=algorithm(batch_size=16, epochs=8, metrics=["accuracy", "perplexity"], optimizer={"type": "adam", "learning_rate": 0.03}))
+    return b, b.run("out")
+
+
+def test_a_loss_over_positions_is_their_mean(alphabet):
+    b, run = alphabet
+    assert run.values("train", "loss")[0] == pytest.approx(math.log(8), rel=0.3), "a mean over positions begins at log(vocabulary)"
+    assert run.report["values"]["accuracy"] == 1 and run.report["values"]["perplexity"] < 1.2
+    ranks = b.run("three", ranks=3)
+    assert ranks.values("train", "loss")[0] == pytest.approx(run.values("train", "loss")[0], rel=1e-5)
+    lines = [json.loads(l) for l in use("predict", "--run", run.out, "--data", b.data).splitlines()]
+    assert all(len(l["positions"]) == 12 and all(t == p for t, p, _ in l["positions"]) for l in lines)
+
+
+def test_a_text_goes_on(alphabet):
+    b, run = alphabet
+    said = use("generate", "--run", run.out, "--data", b.data, "--prompt", "fgh", "--tokens", 21, "--temperature", 0)
+    assert said == "fgh" + "abcdefgh" * 2 + "abcde" + "\n"
+    hot = [use("generate", "--run", run.out, "--data", b.data, "--tokens", 200, "--temperature", 5, "--seed", s) for s in (1, 1, 2)]
+    assert hot[0] == hot[1] != hot[2]
+    cool = use("generate", "--run", run.out, "--data", b.data, "--tokens", 40, "--temperature", 5, "--top-k", 1, "--prompt", "a")
+    assert cool == ("abcdefgh" * 6)[:41] + "\n"
+    assert "not in the vocabulary" in use("generate", "--run", run.out, "--data", b.data, "--prompt", "xyz", code=1)
