@@ -330,8 +330,8 @@ static int walk_file(struct walk *w, const char *path, const char *name)
 {
     struct stat st;
     int64_t total = w->budget, most = total;
-    if (stat(path, &st) == 0 && st.st_size < (total - SOURCE_FREE_RATIO) / SOURCE_MAX_RATIO)
-        most = SOURCE_FREE_RATIO + SOURCE_MAX_RATIO * (int64_t)st.st_size;
+    if (stat(path, &st) == 0 && st.st_size < (total - STREAM_FREE_RATIO) / STREAM_MAX_RATIO)
+        most = STREAM_FREE_RATIO + STREAM_MAX_RATIO * (int64_t)st.st_size;
     w->budget = most;
     int rc = walk_content(w, path, name);
     w->budget = total - (most - w->budget);

@@ -8,9 +8,6 @@
 #include "kernels/data/stream.h"
 
 #define SOURCE_MAX_FILES 2000000
-/* What is packed may unpack to so many times its size, and so much more: data does, bombs do not. */
-#define SOURCE_MAX_RATIO  200
-#define SOURCE_FREE_RATIO (64 << 20)
 
 /* One regular file: its name inside the source, without .gz or .zst, and its unpacked content. 0 to go on; -1
  * to stop (after a finding). What it does not read is skipped. */

@@ -35,6 +35,8 @@ static int one_entry(struct archive *a, struct archive_entry *e, int64_t *budget
         return 0;
     if (archive_entry_is_encrypted(e))
         return err_set(err, ERR_UNSUPPORTED, "%s is encrypted", name);
+    if (archive_entry_size_is_set(e) && archive_entry_size(e) > *budget)
+        return stream_too_large(err), err_prefix(err, "%s", name);
     bool file = archive_entry_filetype(e) == AE_IFREG && !archive_entry_hardlink(e);
     struct stream *s = xcalloc(1, sizeof(*s));
     *s = (struct stream){.pull = entry_pull, .state = a, .budget = budget};

@@ -29,6 +29,12 @@ void stream_close(struct stream *s)
     free(s);
 }
 
+int stream_too_large(struct err *err)
+{
+    return err_set(err, ERR_TOO_LARGE, "the data unpacks to more than %d times its size, or to more than the limit of this server allows",
+                   STREAM_MAX_RATIO);
+}
+
 static ssize_t pull_all(struct stream *s, uint8_t *out, size_t n, struct err *err)
 {
     size_t got = 0;
@@ -39,11 +45,10 @@ static ssize_t pull_all(struct stream *s, uint8_t *out, size_t n, struct err *er
         if (k == 0)
             break;
         got += (size_t)k;
-        if (s->budget && (*s->budget -= k) < 0)
-            return err_set(
-                err, ERR_TOO_LARGE,
-                "the data unpacks to more than 200 times its size, or to more than the limit of this server "
-                "allows");
+        int64_t made = s->offset + (int64_t)s->peek_len + (int64_t)got;
+        bool bomb = s->under && made > STREAM_FREE_RATIO + STREAM_MAX_RATIO * s->under->offset;
+        if (s->budget && ((*s->budget -= k) < 0 || bomb))
+            return stream_too_large(err);
     }
     return (ssize_t)got;
 }

@@ -9,6 +9,9 @@
 #include "base/err.h"
 
 #define STREAM_PEEK 512
+/* What is packed may unpack to so many times its size, and so much more: data does, bombs do not. */
+#define STREAM_MAX_RATIO  200
+#define STREAM_FREE_RATIO (16 << 20)
 
 struct stream {
     ssize_t (*pull)(struct stream *s, void *out, size_t n, struct err *err); /* 0 at the end */
@@ -27,6 +30,7 @@ struct stream *stream_file(const char *path, struct err *err); /* NULL on error;
 struct stream *stream_unpack(struct stream *s, int64_t *budget, struct err *err);
 void stream_close(struct stream *s);
 
+int stream_too_large(struct err *err); /* says so; -1 */
 /* Up to n bytes; fewer only at the end. -1 on error: the err says at which byte. */
 ssize_t stream_read(struct stream *s, void *out, size_t n, struct err *err);
 /* Look at the next bytes without taking them; how many there are, at most STREAM_PEEK. */

@@ -274,7 +274,7 @@ static void links_are_left_out_and_bombs_are_refused(void **state)
         memcpy(zeros.data + i, "1,2\n", 4);
     zeros.len = 90 << 20;
     struct entry bomb[] = {{"data.csv", zeros, NULL}};
-    expect_refused(bomb, 1, "dataset.content", "200 times its size");
+    expect_refused(bomb, 1, "dataset.files", "200 times its size");
 }
 
 /* Whatever is changed in a zip, a JPEG or a PNG: an answer, no crash (the sanitizers watch). */
