@@ -19,6 +19,7 @@ struct loader {
     int64_t samples, per_epoch, capacity, elements;
     struct loader_batch ring[RING_MOST];
     int slots;
+    uint8_t *scratch;    /* one augmented sample, of the thread; NULL: nothing is augmented */
     int64_t made, taken; /* batches finished by the thread; given back by the owner, who holds the next one */
     int64_t epoch, batch, left; /* next to make; epochs left, -1: endless */
     bool ended, stop, held;
@@ -36,11 +37,22 @@ static int64_t class_count(const struct loader *l)
     return l->d->info.stream ? l->d->info.target_length : 1;
 }
 
-static void copy_features(const struct loader *l, int64_t sample, int64_t row, struct loader_batch *b)
+static const uint8_t *augmented(const struct loader *l, int64_t epoch, int64_t sample, const uint8_t *from)
+{
+    const int64_t *dim = l->d->info.feature_shape.dim;
+    augment_image(&l->o.augment, l->o.seed, epoch, sample, (int)dim[0], (int)dim[1], (int)dim[2], from,
+                  l->scratch);
+    return l->scratch;
+}
+
+static void copy_features(const struct loader *l, int64_t epoch, int64_t sample, int64_t row,
+                          struct loader_batch *b)
 {
     const struct dataset_info *info = &l->d->info;
     size_t bytes = dataset_feature_bytes(info);
     const uint8_t *from = (const uint8_t *)l->d->features[l->o.split] + (size_t)sample * bytes;
+    if (l->scratch)
+        from = augmented(l, epoch, sample, from);
     if (l->dtype == info->feature_dtype && !info->column_mean) {
         memcpy((uint8_t *)b->features + (size_t)row * bytes, from, bytes);
         return;
@@ -102,7 +114,7 @@ static void make_batch(const struct loader *l, int64_t epoch, int64_t index, str
             continue;
         }
         int64_t sample = l->o.shuffle ? loader_order(l->o.seed, epoch, l->samples, from + i) : from + i;
-        copy_features(l, sample, i, b);
+        copy_features(l, epoch, sample, i, b);
         copy_target(l, sample, i, b);
     }
     size_t each = (size_t)l->elements * (size_t)dtype_size(l->dtype);
@@ -175,6 +187,10 @@ static int check_options(const struct dataset *d, struct loader_options *o, stru
     if (o->rank < 0 || o->rank >= o->ranks || o->batch < o->ranks)
         return err_set(err, ERR_INVALID, "a batch of %lld cannot be split over %d ranks", (long long)o->batch,
                        o->ranks);
+    const struct shape *shape = &d->info.feature_shape;
+    if (o->augment.on && (d->info.feature_dtype != DTYPE_U8 || shape->rank != 3 ||
+                          shape->dim[1] > INT16_MAX || shape->dim[2] > INT16_MAX))
+        return err_set(err, ERR_INVALID, "only images can be augmented, and the dataset holds none");
     return 0;
 }
 
@@ -224,6 +240,8 @@ struct loader *loader_create(const struct dataset *d, const struct loader_option
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->changed, NULL);
     make_ring(l);
+    if (o.augment.on)
+        l->scratch = xmalloc(dataset_feature_bytes(&d->info));
     return l;
 }
 
@@ -237,6 +255,7 @@ void loader_destroy(struct loader *l)
         free(l->ring[i].classes);
         free(l->ring[i].values);
     }
+    free(l->scratch);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->changed);
     free(l);

@@ -9,6 +9,7 @@
 #ifndef KERNELS_DATA_LOADER_H
 #define KERNELS_DATA_LOADER_H
 
+#include "kernels/data/augment.h"
 #include "kernels/data/dataset.h"
 
 struct loader_options {
@@ -21,6 +22,7 @@ struct loader_options {
     int64_t epochs; /* loader_next gives NULL after so many, counted from where it started; 0: never ends */
     bool as_float;  /* give uint8 features as float32 0..255 */
     int prefetch;   /* batches ahead; 0: 3 */
+    struct augment augment; /* of uint8 (channels, height, width); an error for anything else */
 };
 
 struct loader_batch {

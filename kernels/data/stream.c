@@ -31,8 +31,10 @@ void stream_close(struct stream *s)
 
 int stream_too_large(struct err *err)
 {
-    return err_set(err, ERR_TOO_LARGE, "the data unpacks to more than %d times its size, or to more than the limit of this server allows",
-                   STREAM_MAX_RATIO);
+    return err_set(
+        err, ERR_TOO_LARGE,
+        "the data unpacks to more than %d times its size, or to more than the limit of this server allows",
+        STREAM_MAX_RATIO);
 }
 
 static ssize_t pull_all(struct stream *s, uint8_t *out, size_t n, struct err *err)

@@ -145,6 +145,11 @@ struct algorithm {
     } weight_average;        /* exponential moving average of the weights: what is evaluated and exported */
     struct {
         bool on;
+        int64_t crop_padding, cutout;
+        double flip, brightness, contrast, saturation;
+    } augment; /* images of the train split, as data/augment.h says */
+    struct {
+        bool on;
         struct watch watch;
         int64_t patience_epochs; /* stop after so many epochs without a gain of min_delta */
         double min_delta;

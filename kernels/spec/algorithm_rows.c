@@ -291,6 +291,17 @@ static const struct field weight_average[] = {
     BOOL("warmup", weight_average.warmup, 1,
          "begin with a smaller decay, (1 + n) / (10 + n) at the n-th addition"),
 };
+static const struct field augment[] = {
+    INT("crop_padding", augment.crop_padding, 0, 0, 1024,
+        "pixels of black put around; a crop of the image's size is taken at a random place"),
+    {.def = {"flip", PARAM_REAL, false, 0, .max = 1, .help = "probability that left and right change places"},
+     .offset = AT(augment.flip)},
+    REAL("brightness", augment.brightness, 0, 0, 1, "a factor between 1 - brightness and 1 + brightness"),
+    REAL("contrast", augment.contrast, 0, 0, 1, "the same for the distance from the mean grey"),
+    REAL("saturation", augment.saturation, 0, 0, 1, "the same for the distance of colours from grey"),
+    INT("cutout", augment.cutout, 0, 0, 4096,
+        "side of a square, somewhere, that becomes the image's mean; 0: none"),
+};
 static const struct field early_stopping[] = {
     WATCH(early_stopping.watch, "what must get better: loss, or one of the metrics"),
     INT("patience_epochs", early_stopping.patience_epochs, 5, 1, 1e6,
@@ -311,6 +322,8 @@ const struct group algorithm_groups[] = {
      "a moving average of the weights beside them, which is what is evaluated and exported (Polyak and "
      "Juditsky 1992)",
      AT(weight_average.on), weight_average, ARRAY_LEN(weight_average)},
+    {"augment", "change the training images a little, each epoch in another way", AT(augment.on), augment,
+     ARRAY_LEN(augment)},
     {"early_stopping", "end before the last epoch when a value of the test split no longer gets better",
      AT(early_stopping.on), early_stopping, ARRAY_LEN(early_stopping)},
     {"checkpoint", "how often the whole training state is written", NO_SWITCH, checkpoint,

@@ -103,6 +103,9 @@ static void check_batch(const struct algorithm *a, const struct dataset_info *d,
     if (a->batch_size < ranks)
         findings_add(f, FINDING_FAILED, "fit.batch", "/batch_size",
                      "a batch of %" PRId64 " cannot be divided over %d ranks", a->batch_size, ranks);
+    if (a->augment.on && (d->feature_dtype != DTYPE_U8 || d->feature_shape.rank != 3))
+        findings_add(f, FINDING_FAILED, "fit.augment", "/augment",
+                     "only images can be augmented, and a sample of the dataset is no image");
     if (d->samples[SPLIT_TRAIN] < 1)
         findings_add(f, FINDING_FAILED, "fit.data", NULL, "the dataset has no training samples");
 }

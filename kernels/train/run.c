@@ -74,6 +74,15 @@ static struct loader *make_loader(struct run *r, int split, struct err *err)
                                 .seed = r->algorithm.seed,
                                 .shuffle = split == SPLIT_TRAIN,
                                 .as_float = in->dtype == DTYPE_F32};
+    const struct algorithm *a = &r->algorithm;
+    if (split == SPLIT_TRAIN && a->augment.on)
+        lo.augment = (struct augment){.on = true,
+                                      .crop_padding = a->augment.crop_padding,
+                                      .flip = a->augment.flip,
+                                      .brightness = a->augment.brightness,
+                                      .contrast = a->augment.contrast,
+                                      .saturation = a->augment.saturation,
+                                      .cutout = a->augment.cutout};
     return loader_create(r->data, &lo, err);
 }
 

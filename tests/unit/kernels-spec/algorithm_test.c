@@ -128,7 +128,7 @@ static void one_mistake_is_named_at_its_place(void **state)
          "did you mean \"every_steps\"", 7},
         {"\"warmup_steps\": 100", "\"warmup_steps\": 100, \"minimum\": 1", "algorithm.values",
          "/schedule/minimum", "above the learning rate", 4},
-        {"\"seed\": 7", "\"augment\": []", "algorithm.members", "/augment", "unknown member", 5},
+        {"\"seed\": 7", "\"augmented\": []", "algorithm.members", "/augmented", "unknown member", 5},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *at = strstr(good, cases[i].from);
