@@ -56,6 +56,8 @@ static const struct layer_type *const types[] = {
     &layer_rms_norm,
     &layer_swiglu,
     &layer_attention,
+    &layer_lstm,
+    &layer_gru,
 };
 
 static const struct op_ref *const references[] = {
@@ -102,13 +104,15 @@ static const struct op_ref *const references[] = {
     &rms_norm_ref,
     &swiglu_ref,
     &attention_ref,
+    &lstm_ref,
+    &gru_ref,
 };
 
 /* Without oneDNN the cpu backend uses the reference for what is missing here. */
 static const struct op_impl *const cpu[] = {
 #ifdef HAVE_ONEDNN
     &dense_cpu,
-    &attention_cpu,
+    &attention_cpu, &lstm_cpu, &gru_cpu,
     &conv2d_cpu,
     &conv1d_cpu,
     &depthwise_conv2d_cpu,
