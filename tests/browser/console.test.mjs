@@ -307,6 +307,70 @@ describe('a run', () => {
   })
 })
 
+test('the dashboard says what runs, what has ended, and what is free', async () => {
+  await start({ demo: true, tick: 1500 })
+  await signIn()
+  await page.goto(`${mock.url}/`)
+  await page.getByRole('heading', { level: 1, name: 'Dashboard' }).waitFor()
+  await page.getByRole('link', { name: /longer/ }).waitFor()
+  await page.getByRole('link', { name: /with cosine/ }).waitFor()
+  await page.getByRole('meter', { name: 'Cores' }).waitFor()
+  await page.getByRole('link', { name: /longer/ }).click()
+  await page.waitForURL(/runs\/2$/)
+})
+
+test('everything is reached by keys: palette, places, search, and the sheet that says so', async () => {
+  await start({ demo: true, tick: 1500 })
+  await signIn()
+  await page.keyboard.press('Control+k')
+  await page.getByRole('combobox', { name: 'Find anything' }).waitFor()
+  await page.keyboard.type('longer')
+  await page.getByRole('option', { name: /longer/ }).waitFor()
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/runs\/2$/)
+  await page.getByRole('heading', { level: 1, name: /longer/ }).waitFor()
+  await page.keyboard.press('g')
+  await page.keyboard.press('t')
+  await page.waitForURL(/\/tasks$/)
+  await page.getByRole('link', { name: 'housing' }).waitFor()
+  await page.keyboard.press('/')
+  await page.keyboard.type('hous')
+  await until('the search', async () => new URL(page.url()).search === '?q=hous')
+  await page.keyboard.press('Control+k')
+  await page.keyboard.type('dark')
+  await page.getByRole('option', { name: 'Theme: dark' }).waitFor()
+  await page.keyboard.press('Enter')
+  await until('the dark theme', () => page.evaluate(() => document.documentElement.dataset.theme === 'dark'))
+  await page.evaluate(() => localStorage.removeItem('trainyard.theme'))
+  await page.locator('main').focus()
+  await page.keyboard.press('?')
+  await page.getByRole('dialog', { name: 'Keyboard' }).waitFor()
+  assert.deepEqual(await axeFindings(page), [])
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog', { name: 'Keyboard' }).waitFor({ state: 'detached' })
+})
+
+test('tokens are made, shown once and revoked; an administrator adds users', async () => {
+  await start()
+  await signIn()
+  await page.goto(`${mock.url}/settings`)
+  await page.getByLabel('Name of a new token').fill('laptop')
+  await page.getByRole('button', { name: 'Create token' }).click()
+  await page.getByText('ty_0123456789abcdef').waitFor()
+  await page.reload()
+  await page.getByRole('cell', { name: 'laptop', exact: true }).waitFor()
+  assert.equal(await page.getByText('ty_0123456789abcdef').count(), 0)
+  await page.getByRole('button', { name: 'Revoke laptop' }).click()
+  await page.locator('dialog[open]').getByRole('button', { name: 'Revoke', exact: true }).click()
+  await page.getByRole('cell', { name: 'laptop', exact: true }).waitFor({ state: 'detached' })
+  await page.getByRole('button', { name: 'Add user' }).click()
+  await page.locator('dialog').getByLabel('User name').fill('bob')
+  await page.locator('dialog').getByLabel('Password').fill('long enough')
+  await page.locator('dialog').getByLabel('Role').selectOption('operator')
+  await page.locator('dialog').getByRole('button', { name: 'Add user' }).click()
+  await page.getByRole('cell', { name: 'bob', exact: true }).waitFor()
+})
+
 describe('the model builder', () => {
   const source = () => page.getByRole('textbox', { name: 'Source' })
   const model = async () => JSON.parse(await source().inputValue())
@@ -481,6 +545,7 @@ describe('many runs', () => {
 test('a task is created and searched for by keyboard alone', async () => {
   await start()
   await signIn()
+  await page.goto(`${mock.url}/tasks`)
   await page.getByText('No tasks yet').waitFor()
   await page.getByRole('button', { name: 'New task' }).first().focus()
   await page.keyboard.press('Enter')
@@ -498,6 +563,8 @@ test('a task is created and searched for by keyboard alone', async () => {
 })
 
 const places = [
+  '/',
+  '/settings',
   '/tasks',
   '/tasks/mnist',
   '/tasks/housing',
@@ -519,6 +586,7 @@ const places = [
 test('every word changes with the language, and the choice stays', async () => {
   await start({ demo: true })
   await signIn()
+  await page.goto(`${mock.url}/tasks`)
   await page.getByRole('button', { name: '中文' }).click()
   await page.getByRole('heading', { level: 1, name: '任务' }).waitFor()
   assert.equal(await page.evaluate(() => document.documentElement.lang), 'zh-Hans')

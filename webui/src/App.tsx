@@ -9,6 +9,8 @@ import { Shell } from './pages/Shell'
 import { StreamProvider } from './stream/context'
 import { Button, Empty, ErrorNote, Loading } from './widgets/basic'
 
+const Dashboard = lazy(() => import('./pages/Dashboard'))
+const Settings = lazy(() => import('./pages/Settings'))
 const SignIn = lazy(() => import('./pages/SignIn'))
 const Tasks = lazy(() => import('./pages/Tasks'))
 const Task = lazy(() => import('./pages/Task'))
@@ -26,9 +28,8 @@ function Pages() {
   return (
     <Suspense fallback={<Loading />}>
       <Switch>
-        <Route path="/">
-          <Redirect to="/tasks" replace />
-        </Route>
+        <Route path="/" component={Dashboard} />
+        <Route path="/settings" component={Settings} />
         <Route path="/tasks" component={Tasks} />
         <Route path="/tasks/:task/run">{(p) => <NewRun key={path} task={decodeURIComponent(p.task)} />}</Route>
         <Route path="/tasks/:task/:kind/new">

@@ -47,6 +47,8 @@ export async function createMock({ port = 0, dist = join(root, 'webui/dist'), ti
     },
   })
   const sessions = new Set()
+  const people = [{ name: 'ada', role: 'admin', created: new Date().toISOString() }]
+  const tokens = []
   const oneTime = new Set(['one-time'])
   const control = { down: false, requests: [], subscriptions: [], slowVerify: 0 }
 
@@ -266,12 +268,41 @@ export async function createMock({ port = 0, dist = join(root, 'webui/dist'), ti
     }
     if (is('GET', /^\/jobs$/))
       return list(
-        jobRows().filter((j) => !q.get('state') || j.state === q.get('state')),
+        jobRows().filter((j) => !q.get('state') || q.get('state').split(',').includes(j.state)),
         q,
       )
     if ((m = /^\/jobs\/(\d+)(?:\/(.*))?$/.exec(api)))
       return jobRoute(method, need(world.jobs.get(Number(m[1])), `job ${m[1]}`), m[2], q)
     if (is('GET', /^\/layer-types$/)) return { body: { format: 'trainyard.layer-types/1', layers: LAYER_TYPES } }
+    if (is('GET', /^\/users$/)) return { body: { items: people, next_cursor: null } }
+    if (is('POST', /^\/users$/)) {
+      const { name, role } = json()
+      if (people.some((p) => p.name === name)) throw new Refusal(409, `there is already a user "${name}"`)
+      people.push({ name, role, created: new Date().toISOString() })
+      return { status: 201, body: people.at(-1) }
+    }
+    if (is('GET', /^\/tokens$/)) return { body: { items: tokens, next_cursor: null } }
+    if (is('POST', /^\/tokens$/)) {
+      const { name, kind } = json()
+      const row = {
+        id: tokens.length + 1,
+        name,
+        kind,
+        user: 'ada',
+        node: null,
+        created: new Date().toISOString(),
+        expires: null,
+      }
+      tokens.push(row)
+      return { status: 201, body: { ...row, token: 'ty_0123456789abcdef' } }
+    }
+    if (is('DELETE', /^\/tokens\/(\d+)$/)) {
+      tokens.splice(
+        tokens.findIndex((x) => x.id === Number(m[1])),
+        1,
+      )
+      return { status: 204 }
+    }
     if (is('GET', /^\/partitions$/))
       return { body: { items: [{ name: 'default', default: true, max_time_seconds: null, nodes: ['n1'] }] } }
     if (is('GET', /^\/nodes$/)) return { body: { items: [{ ...world.node, last_seen: new Date().toISOString() }] } }

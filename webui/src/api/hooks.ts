@@ -32,10 +32,13 @@ import {
   type MetricRecord,
   type Page,
   type Partition,
+  type Role,
   type Sequenced,
   type Session,
   type Task,
   type TaskType,
+  type Token,
+  type UserRow,
   type Verification,
 } from './types'
 
@@ -590,5 +593,50 @@ export function useNodeAction() {
         json: v.action === 'drain' ? { reason: v.reason ?? '' } : undefined,
       }),
     onSuccess: () => client.invalidateQueries({ queryKey: ['nodes'] }),
+  })
+}
+
+/* --- people and tokens --- */
+
+export function useUsers(enabled: boolean) {
+  return useQuery({
+    queryKey: ['users'],
+    queryFn: async ({ signal }) =>
+      (await request<Page<UserRow>>('GET', '/users', { query: { limit: 500 }, signal })).items,
+    enabled,
+  })
+}
+
+export function useCreateUser() {
+  const client = useQueryClient()
+  return useMutation({
+    mutationFn: (json: { name: string; password?: string; role: Role }) => request<UserRow>('POST', '/users', { json }),
+    onSuccess: () => client.invalidateQueries({ queryKey: ['users'] }),
+  })
+}
+
+export function useTokens() {
+  return useQuery({
+    queryKey: ['tokens'],
+    queryFn: async ({ signal }) =>
+      (await request<Page<Token>>('GET', '/tokens', { query: { limit: 500 }, signal })).items,
+  })
+}
+
+/** The token itself is in this answer and never again. */
+export function useCreateToken() {
+  const client = useQueryClient()
+  return useMutation({
+    mutationFn: (json: { name: string; kind: 'bearer' | 'signin'; expires_in_seconds?: number }) =>
+      request<Token & { token: string }>('POST', '/tokens', { json }),
+    onSuccess: () => client.invalidateQueries({ queryKey: ['tokens'] }),
+  })
+}
+
+export function useRevokeToken() {
+  const client = useQueryClient()
+  return useMutation({
+    mutationFn: (id: number) => request<undefined>('DELETE', `/tokens/${id}`),
+    onSuccess: () => client.invalidateQueries({ queryKey: ['tokens'] }),
   })
 }

@@ -1,6 +1,7 @@
 /* The shapes of docs/api.md, one type each. Times are RFC 3339 strings in UTC. */
 
-export type Role = 'admin' | 'operator' | 'user' | 'viewer'
+export const ROLES = ['viewer', 'user', 'operator', 'admin'] as const
+export type Role = (typeof ROLES)[number]
 export interface User {
   name: string
   role: Role
@@ -240,4 +241,19 @@ export interface Partition {
   default: boolean
   max_time_seconds: number | null
   nodes: string[]
+}
+
+export interface UserRow {
+  name: string
+  role: Role
+  created: string
+}
+export interface Token {
+  id: number
+  name: string
+  kind: 'bearer' | 'signin' | 'join' | 'agent' | (string & {})
+  user: string | null
+  node: string | null
+  created: string
+  expires: string | null
 }

@@ -5,6 +5,7 @@ import { useLiveNodes } from '../api/live'
 import type { ClusterNode } from '../api/types'
 import { useI18n } from '../i18n'
 import { formatBytes } from '../lib/format'
+import { Meter } from '../widgets/Meter'
 import { Ago, Button, Card, Dialog, Empty, ErrorNote, Loading, PageHead, TextField, useTitle } from '../widgets/basic'
 
 const tone = (state: string) => (state === 'up' ? 'good' : state === 'drained' ? 'wait' : 'bad')
@@ -32,27 +33,6 @@ export default function Nodes() {
         </div>
       )}
     </>
-  )
-}
-
-function Meter({ label, used, total, text }: { label: string; used: number; total: number; text: string }) {
-  const share = total > 0 ? Math.min(1, used / total) : 0
-  return (
-    <div
-      className="meter"
-      role="meter"
-      aria-label={label}
-      aria-valuemin={0}
-      aria-valuemax={100}
-      aria-valuenow={Math.round(share * 100)}
-      aria-valuetext={text}
-    >
-      <span>{label}</span>
-      <span className="meter-bar">
-        <i style={{ width: `${share * 100}%` }} />
-      </span>
-      <span className="num">{text}</span>
-    </div>
   )
 }
 

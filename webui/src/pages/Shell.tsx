@@ -1,5 +1,5 @@
 /* The frame around every page: where one can go, who one is, whether the live connection stands. */
-import { useEffect, useRef, type ReactNode } from 'react'
+import { lazy, Suspense, useEffect, useRef, useState, type ReactNode } from 'react'
 import { Link, useLocation } from 'wouter'
 import { useSignOut } from '../api/hooks'
 import { useLiveQueue } from '../api/live'
@@ -10,10 +10,14 @@ import { useStreamStatus } from '../stream/context'
 import { IconButton } from '../widgets/basic'
 import { Icon, Logo, type IconName } from '../widgets/icons'
 
+const Palette = lazy(() => import('../widgets/Palette'))
+
 const places = [
+  { href: '/', icon: 'home', label: 'nav.home' },
   { href: '/tasks', icon: 'tasks', label: 'nav.tasks' },
   { href: '/runs', icon: 'runs', label: 'nav.runs' },
   { href: '/nodes', icon: 'nodes', label: 'nav.nodes' },
+  { href: '/settings', icon: 'settings', label: 'nav.settings' },
 ] as const
 
 export function ThemeButton() {
@@ -50,13 +54,51 @@ function Connection() {
   )
 }
 
+/** Where a key after `g` goes. */
+const GO: Record<string, string> = { d: '/', t: '/tasks', r: '/runs', n: '/nodes', s: '/settings' }
+
+/** Keys that work everywhere but where one writes. */
+function useShortcuts(open: (what: 'palette' | 'keys') => void): void {
+  const [, go] = useLocation()
+  useEffect(() => {
+    let last = { key: '', at: 0 }
+    const down = (e: KeyboardEvent) => {
+      if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 'k') {
+        e.preventDefault()
+        open('palette')
+        return
+      }
+      const at = e.target as HTMLElement
+      if (e.ctrlKey || e.metaKey || e.altKey || at.closest('input, textarea, select, dialog, .react-flow')) return
+      const before = e.timeStamp - last.at < 1200 ? last.key : ''
+      last = { key: e.key, at: e.timeStamp }
+      const place = before === 'g' ? GO[e.key] : undefined
+      if (place) go(place)
+      else if (e.key === '?') open('keys')
+      else if (e.key === '/') {
+        const search = document.querySelector<HTMLInputElement>('main input[type="search"]')
+        if (!search) return
+        e.preventDefault()
+        search.focus()
+      }
+    }
+    addEventListener('keydown', down)
+    return () => removeEventListener('keydown', down)
+  }, [go, open])
+}
+
+const isAt = (path: string, href: string): boolean =>
+  href === '/' ? path === '/' : path.startsWith(href) || (href === '/runs' && path === '/compare')
+
 export function Shell({ user, children }: { user: User; children: ReactNode }) {
   const { t } = useI18n()
   const [path] = useLocation()
   const signOut = useSignOut()
   const main = useRef<HTMLElement>(null)
   const first = useRef(true)
+  const [opened, setOpened] = useState<'palette' | 'keys' | null>(null)
   useLiveQueue()
+  useShortcuts(setOpened)
   useEffect(() => {
     // A new page starts at its top, and a screen reader at its beginning.
     if (first.current) first.current = false
@@ -77,22 +119,28 @@ export function Shell({ user, children }: { user: User; children: ReactNode }) {
         {t('nav.skip')}
       </a>
       <aside className="side">
-        <Link href="/tasks" className="brand">
+        <Link href="/" className="brand">
           <Logo />
           <span>Trainyard</span>
         </Link>
         <nav aria-label={t('nav.main')}>
           {places.map((p) => (
-            <Link
-              key={p.href}
-              href={p.href}
-              aria-current={path.startsWith(p.href) || (p.href === '/runs' && path === '/compare') ? 'page' : undefined}
-            >
+            <Link key={p.href} href={p.href} aria-current={isAt(path, p.href) ? 'page' : undefined}>
               <Icon name={p.icon} size={17} />
               <span>{t(p.label)}</span>
             </Link>
           ))}
         </nav>
+        <button
+          type="button"
+          className="side-search"
+          aria-label={t('palette.open')}
+          onClick={() => setOpened('palette')}
+        >
+          <Icon name="search" size={15} />
+          <span>{t('palette.open')}</span>
+          <kbd>{t('palette.key')}</kbd>
+        </button>
         <div className="side-foot">
           <div className="who">
             <span className="avatar" aria-hidden="true">
@@ -106,9 +154,15 @@ export function Shell({ user, children }: { user: User; children: ReactNode }) {
           <div className="row">
             <ThemeButton />
             <LanguageButton />
+            <IconButton icon="help" label={t('keys.title')} onClick={() => setOpened('keys')} />
           </div>
         </div>
       </aside>
+      {opened && (
+        <Suspense fallback={null}>
+          <Palette what={opened} onClose={() => setOpened(null)} />
+        </Suspense>
+      )}
       <main ref={main} id="main" tabIndex={-1}>
         <Connection />
         {children}

@@ -27,7 +27,8 @@ export default function Tasks() {
   const [params, setParams] = useSearchParams()
   const q = params.get('q') ?? ''
   const tasks = useTasks(useDebounced(q, 200))
-  const [creating, setCreating] = useState(false)
+  // ?new=1 opens the form: the palette and the dashboard lead there.
+  const [creating, setCreating] = useState(params.has('new'))
   const items = tasks.data?.pages.flatMap((p) => p.items) ?? []
   const create = (
     <Button tone="primary" icon="plus" onClick={() => setCreating(true)}>
