@@ -78,6 +78,21 @@ static const struct opt train_opts[] = {
     {"follow",         'f', OPT_FLAG, NULL,             "Show it live, and end with its exit status."},
     {"attach",         0,   OPT_STR,  "JOB",            "Follow a run that was submitted before."},
     {0}};
+static const struct opt submit_opts[] = {
+    {"task",          0,   OPT_STR,  "TASK", "The task it belongs to."},
+    {"job-name",      'J', OPT_STR,  "NAME", "A name for the job (default: the script's)."},
+    {"ntasks",        'n', OPT_STR,  "N",    "Processes (default 1)."},
+    {"cpus-per-task", 'c', OPT_STR,  "N",    "Cores for each of them (default 1)."},
+    {"gpus-per-task", 0,   OPT_STR,  "N",    "GPUs for each of them (default 0)."},
+    {"nodes",         'N', OPT_STR,  "N",    "With --mem and --ntasks-per-node: how many of them."},
+    {"mem",           0,   OPT_STR,  "SIZE", "Memory for each node, such as 4G; a number alone is MiB."},
+    {"time",          't', OPT_STR,  "TIME", "End it after this time: minutes, h:m:s or d-h:m:s."},
+    {"partition",     'p', OPT_STR,  "NAME", "The partition to run in."},
+    {"priority",      0,   OPT_STR,  "N",    "Higher goes first (default 0)."},
+    {"export",        0,   OPT_STR,  "NAMES", "Variables it gets: ALL, or names and NAME=VALUE with commas (default: none)."},
+    {"hold",          'H', OPT_FLAG, NULL,   "Keep it from starting until it is released."},
+    {"follow",        'f', OPT_FLAG, NULL,   "Show it live, and end with its exit status."},
+    {0}};
 static const struct opt ps_opts[] = {
     {"all",      'a', OPT_FLAG, NULL,     "Also the jobs that have ended."},
     {"task",     't', OPT_STR,  "TASK",   "Only of this task."},
@@ -143,6 +158,9 @@ const struct verb verbs[] = {
     {"verify", "[KIND] FILE", "Check a dataset, algorithm, layer or model file; needs no server.",
      "KIND is dataset, algorithm, layer or model; without it the file's \"format\" member says.", verify_opts, NULL, 1, 2, verify_run},
     {"train", "", "Submit a training run.", NULL, train_opts, NULL, 0, 0, train_run},
+    {"submit", "SCRIPT [ARGUMENT...]", "Submit a batch script; - is standard input.",
+     "The script's own #SBATCH and #TRAINYARD lines are heeded; options here go before them. Write -- before arguments that begin with -.",
+     submit_opts, NULL, 1, -1, submit_run},
     {"ps", "", "List the jobs that wait or run.", NULL, ps_opts, NULL, 0, 0, ps_run},
     {"show", "JOB", "Show one job.", NULL, show_opts, NULL, 1, 1, show_run},
     {"logs", "JOB", "Show what a job wrote.", NULL, logs_opts, NULL, 1, 1, logs_run},

@@ -36,7 +36,8 @@ static struct dice start(uint64_t seed, int64_t epoch, int64_t sample)
 }
 
 /* Row y of the output is row y + dy of the input, moved by dx; what lies outside is black. */
-static void crop_plane(const uint8_t *in, uint8_t *out, int64_t height, int64_t width, int64_t dy, int64_t dx, bool flip)
+static void crop_plane(const uint8_t *in, uint8_t *out, int64_t height, int64_t width, int64_t dy, int64_t dx,
+                       bool flip)
 {
     int64_t from = dx < 0 ? -dx : 0, to = dx > 0 ? width - dx : width;
     for (int64_t y = 0; y < height; y++, out += width) {
@@ -69,7 +70,9 @@ static float roll_factor(struct dice *d, double strength)
 
 static float grey_of(const uint8_t *p, int64_t pixels, int64_t i, int channels)
 {
-    return channels == 3 ? 0.299f * (float)p[i] + 0.587f * (float)p[pixels + i] + 0.114f * (float)p[2 * pixels + i] : (float)p[i];
+    return channels == 3
+               ? 0.299f * (float)p[i] + 0.587f * (float)p[pixels + i] + 0.114f * (float)p[2 * pixels + i]
+               : (float)p[i];
 }
 
 /* v becomes v * factor + (1 - factor) * middle: towards the middle, or away from it. */
@@ -103,7 +106,8 @@ static void jitter(const struct augment *a, struct dice *d, uint8_t *p, int64_t 
 static void cut_out(int64_t side, struct dice *d, uint8_t *p, int channels, int64_t height, int64_t width)
 {
     int64_t top = roll_below(d, height) - side / 2, left = roll_below(d, width) - side / 2;
-    int64_t bottom = top + side < height ? top + side : height, right = left + side < width ? left + side : width;
+    int64_t bottom = top + side < height ? top + side : height,
+            right = left + side < width ? left + side : width;
     top = top < 0 ? 0 : top;
     left = left < 0 ? 0 : left;
     for (int c = 0; c < channels; c++, p += height * width) {
@@ -115,8 +119,8 @@ static void cut_out(int64_t side, struct dice *d, uint8_t *p, int channels, int6
     }
 }
 
-void augment_image(const struct augment *a, uint64_t seed, int64_t epoch, int64_t sample, int channels, int height, int width,
-                   const uint8_t *in, uint8_t *out)
+void augment_image(const struct augment *a, uint64_t seed, int64_t epoch, int64_t sample, int channels,
+                   int height, int width, const uint8_t *in, uint8_t *out)
 {
     struct dice d = start(seed, epoch, sample);
     int64_t pixels = (int64_t)height * width, span = 2 * a->crop_padding + 1;

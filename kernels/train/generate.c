@@ -110,8 +110,7 @@ int32_t *generate_tokens(const struct dataset_info *info, const char *text, size
         out = vec_grow(out, &room, *count + 1, sizeof(*out));
         out[*count] = token_at(info, p, &length);
         if (out[*count] < 0) {
-            err_set(err, ERR_INVALID,
-                    "the prompt's \"%.8s\" (byte %zu) is not in the vocabulary of %d %s", p,
+            err_set(err, ERR_INVALID, "the prompt's \"%.8s\" (byte %zu) is not in the vocabulary of %d %s", p,
                     (size_t)(p - text), info->vocabulary, token_unit_name(info->token_unit));
             free(out);
             return NULL;

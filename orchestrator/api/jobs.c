@@ -443,9 +443,10 @@ static void submit_batch(struct call *c)
 {
     static const char *const members[] = {
         "kind",     "name",      "script",      "task", "resources", "time_limit_seconds",
-        "priority", "arguments", "environment", NULL};
+        "priority", "arguments", "environment", "held", NULL};
     struct err err = {0};
     const char *kind = "batch", *script = NULL, *task = NULL;
+    bool held = false;
     char digest[SHA256_HEX];
     struct job *j = NULL;
     int rc = json_only_members(c->body, members, &err);
@@ -463,6 +464,8 @@ static void submit_batch(struct call *c)
     if (rc == 0)
         rc = json_get_str(c->body, "task", false, &task, &err);
     if (rc == 0)
+        rc = json_get_bool(c->body, "held", false, &held, &err);
+    if (rc == 0)
         rc = check_words(c->body, &err);
     if (rc == 0 && !(j = job_new(c, c->body, &err)))
         rc = -1;
@@ -473,6 +476,7 @@ static void submit_batch(struct call *c)
         call_reply_err(c, &err);
         return;
     }
+    j->held = held;
     json_object_set_new(j->spec, "script", json_string(digest));
     static const char *const copied[] = {"arguments", "environment"};
     for (size_t i = 0; i < 2; i++)

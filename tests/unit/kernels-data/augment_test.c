@@ -30,7 +30,8 @@ static void crops_move_and_flips_mirror(void **state)
                             for (int x = 0; x < SIDE; x++) {
                                 int sy = y + dy, sx = (flip ? SIDE - 1 - x : x) + dx;
                                 bool inside = sy >= 0 && sy < SIDE && sx >= 0 && sx < SIDE;
-                                same &= out[c * PIXELS + y * SIDE + x] == (inside ? in[c * PIXELS + sy * SIDE + sx] : 0);
+                                same &= out[c * PIXELS + y * SIDE + x] ==
+                                        (inside ? in[c * PIXELS + sy * SIDE + sx] : 0);
                             }
                     if (same) {
                         found++;
@@ -93,21 +94,24 @@ static void batches_are_the_same_on_any_number_of_ranks_and_differ_by_epoch(void
     struct err err = {0};
     for (int run = 0; run < 3; run++)
         for (int rank = 0; rank < 1 + (run == 1); rank++) {
-            struct loader *l = loader_create(&d,
-                                             &(struct loader_options){.rank = rank,
-                                                                      .ranks = 1 + (run == 1),
-                                                                      .batch = BATCH,
-                                                                      .seed = 4,
-                                                                      .shuffle = true,
-                                                                      .as_float = true,
-                                                                      .augment = {.on = true, .crop_padding = 2, .flip = 0.5, .contrast = 0.3, .cutout = 3}},
-                                             &err);
+            struct loader *l = loader_create(
+                &d,
+                &(struct loader_options){
+                    .rank = rank,
+                    .ranks = 1 + (run == 1),
+                    .batch = BATCH,
+                    .seed = 4,
+                    .shuffle = true,
+                    .as_float = true,
+                    .augment = {.on = true, .crop_padding = 2, .flip = 0.5, .contrast = 0.3, .cutout = 3}},
+                &err);
             assert_non_null(l);
             loader_seek(l, run == 2, 0);
             for (int64_t i = 0; i < loader_batches_per_epoch(l); i++) {
                 const struct loader_batch *b = loader_next(l);
                 for (int64_t k = 0; k < b->count; k++)
-                    memcpy(seen[run][b->classes[k]], (const float *)b->features + k * BYTES, sizeof(seen[0][0]));
+                    memcpy(seen[run][b->classes[k]], (const float *)b->features + k * BYTES,
+                           sizeof(seen[0][0]));
             }
             loader_destroy(l);
         }

@@ -86,12 +86,16 @@ static void text_becomes_tokens_and_back(void **state)
     struct err err = {0};
     struct buf out = {0};
     size_t n;
-    int32_t *t = generate_tokens(&info, "b\xc3\xa9" "a", &n, &err);
+    int32_t *t = generate_tokens(&info,
+                                 "b\xc3\xa9"
+                                 "a",
+                                 &n, &err);
     assert_non_null(t);
     assert_true(n == 3 && t[0] == 2 && t[1] == 1 && t[2] == 0);
     for (size_t i = 0; i < n; i++)
         generate_text(&info, t[i], &out);
-    assert_string_equal(buf_str(&out), "b\xc3\xa9" "a");
+    assert_string_equal(buf_str(&out), "b\xc3\xa9"
+                                       "a");
     free(t);
     assert_null(generate_tokens(&info, "abz", &n, &err));
     assert_non_null(strstr(err.text, "byte 2"));
