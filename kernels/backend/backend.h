@@ -91,6 +91,9 @@ struct backend {
     /* rows samples between layouts of one shape (dtype float32): from `from` to `to`; accumulate adds. */
     void (*convert)(struct backend *b, const struct op_tensor *from, const void *src,
                     const struct op_tensor *to, void *dst, int64_t rows, bool accumulate);
+    /* DTYPE_BF16: operations planned from now on may multiply in bfloat16 (their sums are float32) where that is faster; all they are
+     * given is rounded to it anyway. NULL: has no such instructions. */
+    void (*set_precision)(struct backend *b, enum dtype t);
     void (*destroy)(struct backend *b);
     void *state;
 };

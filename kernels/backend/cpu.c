@@ -51,6 +51,15 @@ static void convert(struct backend *b, const struct op_tensor *from, const void 
     dnnl_primitive_attr_destroy(attr);
 }
 
+/* The default of the whole process: an executor says what it wants before it plans, and primitives keep what they were made with. */
+static void set_precision(struct backend *b, enum dtype t)
+{
+    (void)b;
+    onednn_must(
+        dnnl_set_default_fpmath_mode(t == DTYPE_BF16 ? dnnl_fpmath_mode_bf16 : dnnl_fpmath_mode_strict),
+        "the arithmetic");
+}
+
 static void destroy(struct backend *b)
 {
     struct onednn *dnn = b->state;
@@ -71,6 +80,7 @@ static int start(struct backend *b, struct err *err)
     }
     b->state = dnn;
     b->convert = convert;
+    b->set_precision = set_precision;
     b->destroy = destroy;
     return 0;
 }

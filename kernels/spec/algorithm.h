@@ -130,7 +130,7 @@ struct algorithm {
     int64_t batch_size; /* global: split over ranks */
     int64_t epochs;
     uint64_t seed;
-    enum dtype precision;          /* DTYPE_F32 */
+    enum dtype precision;          /* DTYPE_F32, DTYPE_BF16 (train/bfloat16.h) */
     double gradient_clip_norm;     /* 0: off; of the averaged gradient */
     double gradient_clip_value;    /* 0: off; after the norm */
     int64_t gradient_accumulation; /* batches whose gradients are averaged for one update; 1: every batch */

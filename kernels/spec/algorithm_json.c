@@ -383,15 +383,19 @@ static void read_groups(struct parse *p, const json_t *root, struct algorithm *a
     }
 }
 
-static void read_precision(struct parse *p, const json_t *root)
+static void read_precision(struct parse *p, const json_t *root, struct algorithm *a)
 {
     const json_t *v = parse_member(p, root, "", "precision", JSON_STRING);
-    if (v && strcmp(json_string_value(v), "float32")) {
-        struct finding *it =
-            parse_fail(p, "values", "/precision", "trainer %s computes in float32 only, not \"%.40s\"",
-                       TRAINYARD_VERSION, json_string_value(v));
-        finding_expected(it, "float32", json_string_value(v));
-    }
+    if (!v)
+        return;
+    if (dtype_parse(json_string_value(v), &a->precision) == 0 &&
+        (a->precision == DTYPE_F32 || a->precision == DTYPE_BF16))
+        return;
+    a->precision = DTYPE_F32;
+    struct finding *it =
+        parse_fail(p, "values", "/precision", "trainer %s computes in float32 or bfloat16, not \"%.40s\"",
+                   TRAINYARD_VERSION, json_string_value(v));
+    finding_expected(it, "float32 or bfloat16", json_string_value(v));
 }
 
 /* A metric can only be watched when it is computed. */
@@ -457,7 +461,7 @@ static void read_all(struct parse *p, const json_t *root, struct algorithm *a)
         read_section(p, root, &algorithm_sections[i], a);
     for (int i = 0; i < algorithm_field_count; i++)
         read_field(p, root, "", &algorithm_fields[i], a);
-    read_precision(p, root);
+    read_precision(p, root, a);
     read_metrics(p, root, a);
     read_groups(p, root, a);
     check_together(p, a);

@@ -405,7 +405,8 @@ void schema_write_algorithm(struct buf *out)
     for (int i = 0; i < algorithm_section_count; i++)
         write_section(&algorithm_sections[i], out);
     buf_printf(out,
-               "  \"precision\": {\"const\": \"float32\"},\n  \"metrics\": {\"type\": \"array\", "
+               "  \"precision\": {\"enum\": [\"float32\", \"bfloat16\"], \"default\": \"float32\"},\n  "
+               "\"metrics\": {\"type\": \"array\", "
                "\"maxItems\": %d, \"items\": ",
                ALGORITHM_MAX_METRICS);
     write_metric_names(false, out);

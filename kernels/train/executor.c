@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "kernels/optim/loss.h"
+#include "kernels/train/bfloat16.h"
 
 #define PART_FLOATS (64 * 1024) /* gradients are handed on in pieces of at least so many: 256 KiB */
 
@@ -21,6 +22,11 @@ static int make_weights(struct executor *x, struct err *err)
     memset(x->weights, 0, weight_bytes);
     memset(x->states, 0, state_bytes);
     weight_layout_initialise(&x->layout, x->options.seed, x->weights, x->states);
+    if (x->algorithm.precision == DTYPE_BF16) {
+        x->rounded = x->backend->alloc(x->backend, weight_bytes, err);
+        if (!x->rounded)
+            return err_prefix(err, "weights in bfloat16");
+    }
     return 0;
 }
 
@@ -33,6 +39,8 @@ struct executor *executor_create(const struct graph *g, const struct algorithm *
     x->options = *o;
     x->version = 1;
     x->backend = backend_create(o->backend, o->threads, err);
+    if (x->backend && x->backend->set_precision)
+        x->backend->set_precision(x->backend, a->precision);
     if (!x->backend || make_weights(x, err) || executor_plan(x, err)) {
         executor_destroy(x);
         return NULL;
@@ -47,7 +55,7 @@ void executor_destroy(struct executor *x)
     for (size_t i = 0; i < x->step_count; i++)
         if (x->steps[i].node >= 0)
             op_release(&x->steps[i].op);
-    void *const blocks[] = {x->weights, x->states, x->arena, x->scratch};
+    void *const blocks[] = {x->rounded, x->weights, x->states, x->arena, x->scratch};
     for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
         if (blocks[i])
             x->backend->free(x->backend, blocks[i]);
@@ -124,10 +132,27 @@ void executor_weights_changed(struct executor *x)
 
 /* ---- passes ---- */
 
+/* bfloat16: a tensor between layers, as far as these rows fill it. */
+static void round_tensor(struct executor *x, const struct op_tensor *t, void *data)
+{
+    size_t n = t->layout ? t->bytes / sizeof(float) : (size_t)x->rows * (size_t)shape_elements(&t->shape);
+    if (data && t->dtype == DTYPE_F32)
+        bfloat16_round(data, data, n, x->backend->threads);
+}
+
+static void round_weights(struct executor *x)
+{
+    if (!x->rounded || x->rounded_version == x->version)
+        return;
+    bfloat16_round(x->weights, x->rounded, x->layout.weight_floats, x->backend->threads);
+    x->rounded_version = x->version;
+}
+
 static void prepare(struct executor *x, const struct executor_batch *b, bool training)
 {
     x->rows = b->rows;
     x->training = training;
+    round_weights(x);
     for (size_t i = 0; i < x->step_count; i++) {
         struct step *s = &x->steps[i];
         s->call.rows = b->rows;
@@ -145,6 +170,8 @@ static void forward_step(struct executor *x, struct step *s)
 {
     if (s->node >= 0) {
         s->op.impl->forward(&s->op, &s->call);
+        if (x->rounded)
+            round_tensor(x, &x->values[s->out].t, x->values[s->out].data);
         return;
     }
     const struct value *from = &x->values[s->in[0]], *to = &x->values[s->out];
@@ -155,6 +182,9 @@ static void backward_step(struct executor *x, struct step *s)
 {
     if (s->node >= 0) {
         s->op.impl->backward(&s->op, &s->call);
+        for (int k = 0; x->rounded && k < s->in_count; k++)
+            if (s->call.grad_in[k])
+                round_tensor(x, &x->values[s->in[k]].t, s->call.grad_in[k]);
         return;
     }
     const struct value *from = &x->values[s->out], *to = &x->values[s->in[0]];

@@ -301,6 +301,7 @@ static int place_memory(struct executor *x, struct err *err)
 
 static void fill_calls(struct executor *x)
 {
+    float *trainable = x->rounded ? x->rounded : x->weights;
     for (size_t i = 0; i < x->step_count; i++) {
         struct step *s = &x->steps[i];
         s->call.out = x->values[s->out].data;
@@ -312,7 +313,7 @@ static void fill_calls(struct executor *x)
         }
         for (int w = 0; s->node >= 0 && w < x->graph->nodes[s->node].weight_count; w++) {
             const struct executor_weight *of = &x->layout.list[x->layout.of_node[s->node] + w];
-            s->call.weights[w] = (of->def->trainable ? x->weights : x->states) + of->first;
+            s->call.weights[w] = (of->def->trainable ? trainable : x->states) + of->first;
         }
     }
 }

@@ -33,6 +33,8 @@ struct executor {
     struct backend *backend;
     struct weight_layout layout;
     float *weights, *states, *gradients;
+    float *rounded; /* bfloat16: what the layers see of the weights; NULL in float32 */
+    uint64_t rounded_version;
     uint64_t version; /* of the weights */
     struct value *values;
     size_t value_count, value_cap;

@@ -1,4 +1,5 @@
 list(APPEND KERNELS_SOURCES
+     train/bfloat16.c
      train/checkpoint.c
      train/checkpoint_writer.c
      train/distributed.c
@@ -20,7 +21,7 @@ list(APPEND KERNELS_SOURCES
      train/state.c
      train/weight_layout.c)
 list(APPEND KERNELS_JSON_SOURCES train/load.c train/trained.c train/predict.c train/generate.c)
-set_source_files_properties(train/distributed_shm.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
+set_source_files_properties(train/distributed_shm.c train/bfloat16.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
 
 # MPI only through its own pkg-config file, so that no other language or launcher is looked for.
 pkg_check_modules(OMPI IMPORTED_TARGET GLOBAL ompi-c)

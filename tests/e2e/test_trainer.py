@@ -450,3 +450,13 @@ def test_mnist_reaches_98_5_percent_in_three_epochs_on_two_ranks(bench):
     print(f"MNIST: {[e['eval']['accuracy'] for e in r.report['epochs']]} in {r.report['seconds']:.1f} s")
     assert r.report["values"]["accuracy"] >= 0.985 and len(r.report["epochs"]) == 3
     assert r.report["test_samples"] == 10000
+
+
+def test_bfloat16_learns_as_well_and_keeps_float32_weights(bench):
+    b = bench(algo=algorithm(epochs=2))
+    full, half = b.run("full"), b.run("half", extra=["--set", "/precision=bfloat16"])
+    assert half.weights != full.weights
+    assert half.values("eval", "accuracy")[-1] > full.values("eval", "accuracy")[-1] - 0.05
+    assert half.weights == b.run("again", extra=["--set", "/precision=bfloat16"]).weights
+    tensors = (half.out / "weights.safetensors").read_bytes()
+    assert b'"F32"' in tensors[:4000] and b'"BF16"' not in tensors[:4000]
