@@ -6,6 +6,8 @@
  * gradient. A convolution goes forward by to_y and backward by to_x, a transposed one the other way round, with the bias
  * added by hand.
  *
+ * Where it gains, a 3x3 convolution goes by winograd.h instead of the primitives, in the same layouts.
+ *
  * oneDNN answers some combinations of layouts with plain loops a hundred times slower than its kernels (is_slow). So a few
  * combinations are tried at plan time, and the first without such an answer is taken; an input in another layout is
  * reordered once a call into kept memory.
@@ -18,6 +20,7 @@
 #include "kernels/ops/conv.h"
 #include "kernels/ops/cpu.h"
 #include "kernels/ops/onednn.h"
+#include "kernels/ops/winograd.h"
 
 #define VARIANTS 8
 
@@ -47,6 +50,8 @@ struct conv_state {
     int variant_count;
     struct layout layout;
     struct blocked out;
+    bool winograd; /* instead of the primitives; y_weights and x_weights are then its transformed kernels */
+    struct winograd w_to_y, w_to_x;
 };
 
 struct geometry {
@@ -339,6 +344,11 @@ static struct variant *variant_of(const struct op *op, struct conv_state *s, int
 
 /* ---- planning ---- */
 
+static size_t lines(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
 static float *alloc_like(const struct op *op, const dnnl_memory_desc_t *md, struct err *err)
 {
     return op->backend->alloc(op->backend, dnnl_memory_desc_get_size(md), err);
@@ -357,11 +367,6 @@ static void release(struct op *op)
     op->backend->free(op->backend, s->weight_grads);
     free(s);
     op->state = NULL;
-}
-
-static size_t lines(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
 }
 
 static const dnnl_memory_desc_t *in_side(const struct conv_state *s)
@@ -383,12 +388,46 @@ static void plan_memory(struct op *op, struct conv_state *s)
     op->out.bytes = dnnl_memory_desc_get_size(out);
     s->out = blocked_must(&op->out);
     op->kept_bytes = s->reorders_in ? in_bytes : 0;
-    if (op->training)
+    if (s->winograd)
+        op->scratch_bytes = op->training ? lines(op->relu ? op->out.bytes : 0) : 0;
+    else if (op->training)
         op->scratch_bytes = (op->relu ? lines(op->out.bytes) : 0) +
                             (s->reorders_back ? lines(dnnl_memory_desc_get_size(&s->l.x_back)) : 0) +
                             in_bytes + op->in[0].bytes;
     op->backward_needs_in = !s->reorders_in;
     op->backward_needs_out = op->relu;
+}
+
+/* winograd reads x and y in the chosen layouts; an input in another one is left to the primitives. */
+static int plan_winograd(struct op *op, struct conv_state *s, struct err *err)
+{
+    struct layout x = {s->l.x}, y = {s->l.y};
+    struct op_tensor tx = {.shape = op->in[0].shape, .layout = &x},
+                     ty = {.shape = op->node->shape, .layout = &y};
+    dnnl_memory_desc_t in = onednn_tensor(&op->in[0], op->rows);
+    struct blocked bx, by;
+    if (s->c.transposed || !dnnl_memory_desc_equal(&in, &s->l.x) || !blocked_of(&tx, &bx) ||
+        !blocked_of(&ty, &by) || !winograd_fits(&s->c, &bx, &by))
+        return 0;
+    s->winograd = true;
+    s->w_to_y = winograd_of(&s->c, &bx, &by, false);
+    s->w_to_x = winograd_of(&s->c, &bx, &by, true);
+    size_t bytes = winograd_kernel_floats(&s->w_to_y) * sizeof(float);
+    if (!(s->y_weights = op->backend->alloc(op->backend, bytes, err)) ||
+        (s->needs_x && !(s->x_weights = op->backend->alloc(op->backend, bytes, err))))
+        return -1;
+    return 0;
+}
+
+/* Scratch of winograd, after that of plan_memory. */
+static void plan_winograd_memory(struct op *op, const struct conv_state *s)
+{
+    int threads = op->backend->threads;
+    size_t run = winograd_scratch_floats(&s->w_to_y, threads),
+           back = winograd_scratch_floats(&s->w_to_x, threads),
+           gradient = op->training ? winograd_gradient_floats(&s->w_to_y, threads) : 0;
+    back = back > run ? back : run;
+    op->scratch_bytes += (back > gradient ? back : gradient) * sizeof(float);
 }
 
 static int plan(struct op *op, struct err *err)
@@ -400,18 +439,20 @@ static int plan(struct op *op, struct err *err)
     s->needs_y = !s->c.transposed || back;
     s->needs_x = s->c.transposed || back;
     s->needs_dw = op->training;
-    bool failed = choose_layouts(op, s, err) < 0;
-    if (!failed && s->needs_y && onednn_reorder_init(&s->pack_y, dnn, &s->w_plain, &s->l.w_y))
+    bool failed = choose_layouts(op, s, err) < 0 || plan_winograd(op, s, err) < 0;
+    if (!failed && !s->winograd && s->needs_y && onednn_reorder_init(&s->pack_y, dnn, &s->w_plain, &s->l.w_y))
         failed = !(s->y_weights = alloc_like(op, &s->l.w_y, err));
-    if (!failed && s->needs_x && onednn_reorder_init(&s->pack_x, dnn, &s->w_plain, &s->l.w_x))
+    if (!failed && !s->winograd && s->needs_x && onednn_reorder_init(&s->pack_x, dnn, &s->w_plain, &s->l.w_x))
         failed = !(s->x_weights = alloc_like(op, &s->l.w_x, err));
-    if (!failed && s->needs_dw && onednn_reorder_init(&s->unpack, dnn, &s->l.dw, &s->w_plain))
+    if (!failed && !s->winograd && s->needs_dw && onednn_reorder_init(&s->unpack, dnn, &s->l.dw, &s->w_plain))
         failed = !(s->weight_grads = alloc_like(op, &s->l.dw, err));
     if (failed) {
         release(op);
         return -1;
     }
     plan_memory(op, s);
+    if (s->winograd)
+        plan_winograd_memory(op, s);
     return 0;
 }
 
@@ -422,9 +463,13 @@ static void refresh_weights(struct op *op, const struct op_call *c)
     struct conv_state *s = op->state;
     if (s->packed && s->version == c->weights_version)
         return;
-    if (s->y_weights)
+    if (s->winograd) {
+        winograd_kernel(&s->w_to_y, c->weights[0], false, s->y_weights);
+        if (s->x_weights)
+            winograd_kernel(&s->w_to_x, c->weights[0], true, s->x_weights);
+    } else if (s->y_weights)
         onednn_run(&s->pack_y, onednn_of(op), (void *[]){c->weights[0], s->y_weights});
-    if (s->x_weights)
+    if (!s->winograd && s->x_weights)
         onednn_run(&s->pack_x, onednn_of(op), (void *[]){c->weights[0], s->x_weights});
     s->version = c->weights_version;
     s->packed = true;
@@ -451,6 +496,12 @@ static void run_to_x(const struct op *op, const struct op_call *c, const struct 
 static void forward(struct op *op, const struct op_call *c)
 {
     struct conv_state *s = op->state;
+    if (s->winograd) {
+        refresh_weights(op, c);
+        winograd_run(&s->w_to_y, s->y_weights, c->in[0], s->c.bias ? c->weights[1] : NULL, op->relu, false,
+                     c->out, c->rows, op->backend->threads, c->scratch);
+        return;
+    }
     struct variant *v = variant_of(op, s, c->rows);
     refresh_weights(op, c);
     void *in = not_const(c->in[0]);
@@ -498,9 +549,33 @@ static void weight_gradients(struct op *op, const struct op_call *c, struct vari
         onednn_run(&s->unpack, onednn_of(op), (void *[]){s->weight_grads, c->weight_grads[0]});
 }
 
+static void winograd_backward(struct op *op, const struct op_call *c)
+{
+    struct conv_state *s = op->state;
+    const float *g = c->grad_out;
+    float *scratch = c->scratch;
+    int threads = op->backend->threads;
+    if (op->relu) {
+        onednn_relu_mask(op, c->out, g, scratch, cpu_floats(&op->out, op->rows, c->rows));
+        g = scratch;
+        scratch += lines(op->out.bytes) / sizeof(float);
+    }
+    refresh_weights(op, c);
+    winograd_gradient(&s->w_to_y, c->in[0], g, c->weight_grads[0], c->rows, threads, scratch);
+    if (s->c.bias)
+        blocked_channel_sums(&s->out, g, c->rows, c->weight_grads[1]);
+    if (c->grad_in[0])
+        winograd_run(&s->w_to_x, s->x_weights, g, NULL, false, c->accumulate[0], c->grad_in[0], c->rows,
+                     threads, scratch);
+}
+
 static void backward(struct op *op, const struct op_call *c)
 {
     struct conv_state *s = op->state;
+    if (s->winograd) {
+        winograd_backward(op, c);
+        return;
+    }
     struct variant *v = variant_of(op, s, c->rows);
     char *scratch = c->scratch;
     void *g = not_const(c->grad_out), *in = s->reorders_in ? c->kept : not_const(c->in[0]);
