@@ -1,6 +1,9 @@
 #include "kernels/optim/optimizer.h"
 
 #include <math.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -66,7 +69,6 @@ static void make_pieces(struct optimizer *o)
 
 static void make_work(struct optimizer *o)
 {
-    size_t largest = 0, shorter = 0;
     if (o->type == OPTIMIZER_LAMB)
         o->sums = xcalloc(2 * o->piece_count + 2, sizeof(*o->sums));
     if (o->type != OPTIMIZER_MUON)
@@ -74,12 +76,24 @@ static void make_work(struct optimizer *o)
     for (size_t i = 0; i < o->piece_count; i++) {
         const struct optimizer_range *r = &o->ranges[o->pieces[i].range];
         size_t side = r->rows < r->columns ? r->rows : r->columns;
-        largest = r->rows * r->columns > largest ? r->rows * r->columns : largest;
-        shorter = side > shorter ? side : shorter;
+        o->largest = r->rows * r->columns > o->largest ? r->rows * r->columns : o->largest;
+        o->shorter = side > o->shorter ? side : o->shorter;
     }
-    o->matrix[0] = xcalloc(2 * largest + 1, sizeof(float)); /* the step, and it turned */
-    o->matrix[1] = xcalloc(shorter * shorter + 1, sizeof(float));
-    o->matrix[2] = xcalloc(shorter * shorter + 1, sizeof(float));
+}
+
+static size_t matrix_floats(const struct optimizer *o)
+{
+    return (2 * o->largest + 2 * o->shorter * o->shorter + 15) / 16 * 16 + 16;
+}
+
+/* Once, at the first step on so many threads. */
+static void make_matrix_work(struct optimizer *o, int threads)
+{
+    if (threads <= o->matrix_threads)
+        return;
+    free(o->matrix);
+    o->matrix = xcalloc((size_t)threads * matrix_floats(o), sizeof(float));
+    o->matrix_threads = threads;
 }
 
 static void take_settings(struct optimizer *o, const struct algorithm *a)
@@ -135,8 +149,7 @@ void optimizer_destroy(struct optimizer *o)
         return;
     for (int i = 0; i < OPTIMIZER_MAX_STATES; i++)
         free(o->state[i]);
-    for (int i = 0; i < 3; i++)
-        free(o->matrix[i]);
+    free(o->matrix);
     free(o->sums);
     free(o->pieces);
     free(o->ranges);
@@ -260,16 +273,39 @@ static void lamb(struct optimizer *o, float *w, const float *g, size_t from, siz
     }
 }
 
-/* One matrix; the products inside use the backend's threads. */
-static void muon_matrix(struct optimizer *o, const struct optimizer_range *range, float *w, const float *g)
+/* One matrix on one thread, whose products would give other bits on several. */
+static void muon_matrix(const struct optimizer *o, const struct optimizer_range *range, float *w,
+                        const float *g, float *step)
 {
     size_t n = range->rows * range->columns;
-    float *step = o->matrix[0];
+    float *square = step + 2 * o->largest;
     struct run_args r = args_of(o, range, w, g, range->first, n);
     run_muon_momentum(o, &r, step);
-    newton_schulz(step, range->rows, range->columns, o->newton_schulz_steps, step + n, o->matrix[1],
-                  o->matrix[2]);
+    newton_schulz(step, range->rows, range->columns, o->newton_schulz_steps, step + o->largest, square,
+                  square + o->shorter * o->shorter);
     run_muon_weights(o, &r, step, range->lengthen > 0 ? range->lengthen : 1);
+}
+
+/* Of the thread in its parallel region; what it calls from there has that thread alone. */
+static int thread_number(void)
+{
+#ifdef _OPENMP
+    omp_set_num_threads(1); /* for this region's part of this thread only */
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+static void muon(struct optimizer *o, float *w, const float *g, size_t from, size_t to, int threads)
+{
+    make_matrix_work(o, threads);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (size_t i = from; i < to; i++) {
+        const struct optimizer_range *r = &o->ranges[o->pieces[i].range];
+        if (r->rows > 0 && r->first == o->pieces[i].first)
+            muon_matrix(o, r, w, g, o->matrix + (size_t)thread_number() * matrix_floats(o));
+    }
 }
 
 /* Pieces [from, to): of lamb and muon whole weights. */
@@ -286,13 +322,8 @@ static void update_pieces(struct optimizer *o, float *w, const float *g, size_t 
         struct run_args r = args_of_piece(o, &o->pieces[i], w, g);
         update_run(o, &r);
     }
-    if (o->type != OPTIMIZER_MUON)
-        return;
-    for (size_t i = from; i < to; i++) {
-        const struct optimizer_range *r = &o->ranges[o->pieces[i].range];
-        if (r->rows > 0 && r->first == o->pieces[i].first)
-            muon_matrix(o, r, w, g);
-    }
+    if (o->type == OPTIMIZER_MUON)
+        muon(o, w, g, from, to, threads);
 }
 
 void optimizer_apply(struct optimizer *o, float *weights, const float *gradients, int threads)

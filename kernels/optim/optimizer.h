@@ -54,8 +54,10 @@ struct optimizer {
     /* work */
     struct optimizer_piece *pieces;
     size_t piece_count;
-    double *sums;     /* lamb: two of each piece */
-    float *matrix[3]; /* muon: the largest matrix's step, and two squares */
+    double *sums;  /* lamb: two of each piece */
+    float *matrix; /* muon, for each thread: the largest matrix's step, it turned, and two squares */
+    size_t largest, shorter; /* matrix, and longest short side */
+    int matrix_threads;
 };
 
 /* ranges are copied; the initial state is that of a new run. Caller optimizer_destroy()s. */

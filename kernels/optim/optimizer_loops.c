@@ -146,7 +146,7 @@ VECTOR_CLONES static void lion(float *restrict w, const float *restrict g, float
     float c1 = 1 - b1, c2 = 1 - b2;
     for (size_t i = 0; i < n; i++) {
         float gi = clipped(scale * g[i], clip), u = b1 * m[i] + c1 * gi;
-        float sign = u > 0 ? 1.0f : u < 0 ? -1.0f : u; /* a NaN stays one */
+        float sign = (float)((u > 0) - (u < 0)) + (u - u); /* a NaN stays one */
         m[i] = b2 * m[i] + c2 * gi;
         w[i] = keep * w[i] - rate * sign;
     }
