@@ -341,11 +341,8 @@ static const struct reader {
     const char *format;
     int (*pack)(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
                 struct dataset_info *info);
-} readers[] = {{"idx", idx_pack},
-               {"csv", csv_pack},
-               {"tokens", tokens_pack},
-               {"text", text_pack},
-               {"images", images_pack}};
+} readers[] = {{"idx", idx_pack},      {"csv", csv_pack},   {"tokens", tokens_pack},
+               {"numpy", arrays_pack}, {"text", text_pack}, {"images", images_pack}};
 
 /* What the files say they are; the format of the highest rank wins, so that a table of labels or a note beside images is
  * not taken for the data. */
@@ -399,11 +396,8 @@ static int look_at(void *arg, const char *name, struct stream *s)
         const char *format;
         bool (*is)(const char *name, const uint8_t *head, size_t n);
         int rank;
-    } kinds[] = {{"idx", idx_file_is, 9},
-                 {"images", image_file_is, 9},
-                 {"tokens", tokens_is, 5},
-                 {"text", text_is, 3},
-                 {"csv", csv_is, 4}};
+    } kinds[] = {{"idx", idx_file_is, 9},   {"images", image_file_is, 9}, {"tokens", tokens_is, 5},
+                 {"numpy", npy_file_is, 6}, {"text", text_is, 3},         {"csv", csv_is, 4}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (kinds[i].is(name, head, (size_t)n)) {
             if (kinds[i].rank > l->rank) {
@@ -459,7 +453,7 @@ int dataset_pack(const char *path, const struct dataset_options *o, const char *
     } else if (o->format) {
         struct finding *it = findings_add(f, FINDING_FAILED, "dataset.format", "/format",
                                           "there is no dataset format \"%.40s\"", o->format);
-        it->hint = xstrdup("formats are: idx, csv, images, tokens, text");
+        it->hint = xstrdup("formats are: idx, csv, images, numpy, tokens, text");
     } else {
         no_format(path, &l, f);
     }

@@ -55,7 +55,7 @@ int divide_split(const struct divide *d, int64_t sample)
     return loader_order(d->seed, -2, d->samples, sample) < d->test ? SPLIT_TEST : SPLIT_TRAIN;
 }
 
-static bool has_word(const char *name, const char *word)
+bool name_has_word(const char *name, const char *word)
 {
     for (const char *p = name; (p = strcasestr(p, word)); p++) {
         bool starts = p == name || !((p[-1] | 32) >= 'a' && (p[-1] | 32) <= 'z');
@@ -68,8 +68,8 @@ static bool has_word(const char *name, const char *word)
 
 int split_of_name(const char *name)
 {
-    if (has_word(name, "t10k") || has_word(name, "test") || has_word(name, "val") ||
-        has_word(name, "valid") || has_word(name, "validation"))
+    if (name_has_word(name, "t10k") || name_has_word(name, "test") || name_has_word(name, "val") ||
+        name_has_word(name, "valid") || name_has_word(name, "validation"))
         return SPLIT_TEST;
-    return has_word(name, "train") || has_word(name, "training") ? SPLIT_TRAIN : -1;
+    return name_has_word(name, "train") || name_has_word(name, "training") ? SPLIT_TRAIN : -1;
 }

@@ -12,6 +12,8 @@ int images_pack(const char *path, const struct dataset_options *o, const char *p
                 struct dataset_info *info);
 int text_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
               struct dataset_info *info);
+int arrays_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
+                struct dataset_info *info);
 int tokens_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
                 struct dataset_info *info);
 int csv_pack(const char *path, const struct dataset_options *o, const char *pack_path, struct findings *f,
@@ -24,7 +26,9 @@ int reader_fail(struct findings *f, const char *check, const char *fmt, ...)
 /* Whether a file's beginning is of the format. */
 bool text_is(const char *name, const uint8_t *head, size_t n);
 bool tokens_is(const char *name, const uint8_t *head, size_t n);
-bool name_ends(const char *name, const char *ending); /* whatever the case */
+bool npy_file_is(const char *name, const uint8_t *head, size_t n);
+bool name_has_word(const char *name, const char *word); /* the word, with no letter before or after it */
+bool name_ends(const char *name, const char *ending);   /* whatever the case */
 bool idx_is(const uint8_t *head, size_t n);
 bool csv_is(const char *name, const uint8_t *head, size_t n);
 

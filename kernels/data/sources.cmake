@@ -1,5 +1,5 @@
 list(APPEND KERNELS_SOURCES data/stream.c data/source.c data/pack.c data/dataset.c data/idx.c data/csv_reader.c data/csv_columns.c data/csv.c
-     data/readers.c data/stream_writer.c data/alphabet.c data/text.c data/npy.c data/tokens.c data/image.c data/image_fit.c data/images.c data/source_zip.c
+     data/readers.c data/stream_writer.c data/alphabet.c data/text.c data/npy.c data/tokens.c data/arrays.c data/image.c data/image_fit.c data/images.c data/source_zip.c
      data/preview.c data/order.c data/loader.c data/augment.c data/digits.c data/digits_strokes.c)
 find_package(Threads REQUIRED)
 list(APPEND KERNELS_DEPENDS Threads::Threads)
