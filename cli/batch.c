@@ -8,7 +8,21 @@
 #include "base/mem.h"
 #include "base/nearest.h"
 
-enum how { TEXT, COUNT, TIME, MEMORY, GRES, GPUS, FLAG, PRIORITY, NICE, EXPORT, IGNORED, IGNORED_FLAG, REFUSED };
+enum how {
+    TEXT,
+    COUNT,
+    TIME,
+    MEMORY,
+    GRES,
+    GPUS,
+    FLAG,
+    PRIORITY,
+    NICE,
+    EXPORT,
+    IGNORED,
+    IGNORED_FLAG,
+    REFUSED
+};
 
 #define AT(member) offsetof(struct batch, member)
 
@@ -125,7 +139,8 @@ int batch_memory(const char *text, int64_t *bytes, struct err *err)
             p++;
     }
     if (!good || *p || n > INT64_MAX >> shift || n << shift > (int64_t)1 << 50)
-        return err_set(err, ERR_INVALID, "\"%.40s\" is no size of memory; expected 500 (MiB), 500M or 16G", text);
+        return err_set(err, ERR_INVALID, "\"%.40s\" is no size of memory; expected 500 (MiB), 500M or 16G",
+                       text);
     *bytes = n << shift;
     return 0;
 }
@@ -151,7 +166,8 @@ static int set_count(const char *text, int64_t min, int64_t max, int64_t *out, s
 static int set_gpus(const char *text, int64_t *out, struct err *err)
 {
     if (strchr(text, ':') || !isdigit((unsigned char)*text))
-        return err_set(err, ERR_INVALID, "\"%.40s\": a kind of GPU cannot be chosen here; expected a number", text);
+        return err_set(err, ERR_INVALID, "\"%.40s\": a kind of GPU cannot be chosen here; expected a number",
+                       text);
     return set_count(text, 0, 1 << 20, out, err);
 }
 
@@ -328,8 +344,9 @@ static int add_gpus(const struct batch *b, int64_t ranks, json_t *resources, str
     int64_t nodes = b->nodes ? b->nodes : 1;
     int64_t all = b->gpus_per_task ? b->gpus_per_task * ranks : b->gpus ? b->gpus : b->gpus_per_node * nodes;
     if (all % ranks)
-        return err_set(err, ERR_INVALID, "%lld GPUs cannot be divided among %lld tasks; ask for as many tasks",
-                       (long long)all, (long long)ranks);
+        return err_set(err, ERR_INVALID,
+                       "%lld GPUs cannot be divided among %lld tasks; ask for as many tasks", (long long)all,
+                       (long long)ranks);
     if (all)
         json_object_set_new(resources, "gpus_per_rank", json_integer(all / ranks));
     return 0;
@@ -340,14 +357,16 @@ int batch_body(const struct batch *b, json_t *body, struct err *err)
     int64_t ranks = ranks_of(b), cores = b->cores_per_task ? b->cores_per_task : 1;
     int64_t nodes = b->nodes ? b->nodes : 1, memory = b->memory_per_node;
     if (ranks > 1 << 20 || cores > 4096)
-        return err_set(err, ERR_INVALID, "%lld tasks of %lld cores are too many", (long long)ranks, (long long)cores);
+        return err_set(err, ERR_INVALID, "%lld tasks of %lld cores are too many", (long long)ranks,
+                       (long long)cores);
     if (memory > ((int64_t)1 << 50) / nodes || b->memory_per_core > ((int64_t)1 << 50) / (ranks * cores))
         return err_set(err, ERR_INVALID, "that much memory on each of so many is more than 1 PiB");
     json_t *r = json_pack("{s:I, s:I}", "ranks", (json_int_t)ranks, "cores_per_rank", (json_int_t)cores);
     json_object_set_new(body, "resources", r);
     if (memory || b->memory_per_core)
-        json_object_set_new(r, "memory_bytes",
-                            json_integer(b->memory_per_core ? b->memory_per_core * ranks * cores : memory * nodes));
+        json_object_set_new(
+            r, "memory_bytes",
+            json_integer(b->memory_per_core ? b->memory_per_core * ranks * cores : memory * nodes));
     if (b->partition)
         json_object_set_new(r, "partition", json_string(b->partition));
     if (b->name)

@@ -27,8 +27,8 @@ static int read_script(const char *path, struct buf *out, struct err *err)
 /* What the command line says goes before what the script says. */
 static int add_options(const struct args *args, struct batch *b, struct err *err)
 {
-    static const char *const names[] = {"job-name", "partition",     "nodes", "ntasks", "cpus-per-task", "mem",
-                                        "gpus-per-task", "time", "priority", "export"};
+    static const char *const names[] = {"job-name", "partition",     "nodes", "ntasks",   "cpus-per-task",
+                                        "mem",      "gpus-per-task", "time",  "priority", "export"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *value = args_str(args, names[i]);
         if (!value)
@@ -47,11 +47,11 @@ static void warn_ignored(const struct batch *b)
 {
     size_t i;
     json_t *name;
-    json_array_foreach(b->ignored, i, name) fprintf(
-        stderr, "trainyard: --%s changes nothing here%s\n", json_string_value(name),
-        !strcmp(json_string_value(name), "output") || !strcmp(json_string_value(name), "error")
-            ? "; see what the job writes with trainyard logs"
-            : "");
+    json_array_foreach(b->ignored, i, name)
+        fprintf(stderr, "trainyard: --%s changes nothing here%s\n", json_string_value(name),
+                !strcmp(json_string_value(name), "output") || !strcmp(json_string_value(name), "error")
+                    ? "; see what the job writes with trainyard logs"
+                    : "");
 }
 
 static const char *base_name(const char *path)

@@ -64,10 +64,13 @@ static bool has_any(const char *name, const char *const *words, const char *opti
 /* FEATURES, LABELS, or ROLES: neither. */
 static enum role role_of(const struct arrays *a, const char *name)
 {
-    static const char *const labels[] = {"y", "label", "labels", "target", "targets", "class", "classes", NULL},
-                            *const features[] = {"x",     "data",   "feature", "features", "image",
-                                                 "images", "input", "inputs",  "samples",  NULL};
-    return has_any(name, labels, a->o->labels) ? LABELS : has_any(name, features, a->o->features) ? FEATURES : ROLES;
+    static const char *const labels[] = {"y",       "label", "labels",  "target",
+                                         "targets", "class", "classes", NULL},
+                             *const features[] = {"x",      "data",  "feature", "features", "image",
+                                                  "images", "input", "inputs",  "samples",  NULL};
+    return has_any(name, labels, a->o->labels)       ? LABELS
+           : has_any(name, features, a->o->features) ? FEATURES
+                                                     : ROLES;
 }
 
 static int check_shape(struct arrays *a, struct array *x)
@@ -75,13 +78,14 @@ static int check_shape(struct arrays *a, struct array *x)
     const struct npy *n = &x->npy;
     x->each = n->rank > 0 && n->dim[0] > 0 ? n->count / n->dim[0] : 0;
     if (x->each < 1 || x->each > SAMPLE_MOST)
-        return reader_fail(a->f, "dataset.content", "%s: its shape has no samples, or samples of no or too many numbers",
-                           x->name);
+        return reader_fail(a->f, "dataset.content",
+                           "%s: its shape has no samples, or samples of no or too many numbers", x->name);
     if (x->role == LABELS && n->rank > 2)
-        return reader_fail(a->f, "dataset.labels", "%s: labels have one or two dimensions, not %d", x->name, n->rank);
+        return reader_fail(a->f, "dataset.labels", "%s: labels have one or two dimensions, not %d", x->name,
+                           n->rank);
     if (x->role == FEATURES && n->rank < 2)
-        return reader_fail(a->f, "dataset.content", "%s: features have a dimension for the samples and at least one more",
-                           x->name);
+        return reader_fail(a->f, "dataset.content",
+                           "%s: features have a dimension for the samples and at least one more", x->name);
     return 0;
 }
 
@@ -96,7 +100,8 @@ static int learn_labels(struct arrays *a, const struct array *x, struct stream *
     for (ssize_t n; at < x->npy.count; at += n / x->npy.width) {
         n = stream_read(s, raw, sizeof(raw), &err);
         if (n < x->npy.width)
-            return reader_fail(a->f, "dataset.content", "%s: %s", x->name, n < 0 ? err.text : "it is cut off");
+            return reader_fail(a->f, "dataset.content", "%s: %s", x->name,
+                               n < 0 ? err.text : "it is cut off");
         for (int64_t i = 0; i < n / x->npy.width; i++) {
             int64_t v = npy_integer(&x->npy, raw, i);
             a->largest = v > a->largest ? v : a->largest;
@@ -114,7 +119,8 @@ static int learn_array(void *arg, const char *name, struct stream *s)
     if (!name_ends(name, ".npy") || x.role == ROLES) {
         struct finding *it = findings_add(a->f, FINDING_WARNED, "dataset.files", NULL,
                                           "%s: left out, its name says neither features nor labels", name);
-        it->hint = xstrdup("name arrays x and y, or x_train, y_train, x_test, y_test, or say \"features\" and \"labels\"");
+        it->hint = xstrdup(
+            "name arrays x and y, or x_train, y_train, x_test, y_test, or say \"features\" and \"labels\"");
         return 0;
     }
     if (a->count == MAX_ARRAYS)
@@ -146,20 +152,29 @@ static int pair_up(struct arrays *a)
     for (int i = 0; i < a->count; i++)
         for (int k = 0; k < i; k++)
             if (a->list[i].role == a->list[k].role && a->list[i].split == a->list[k].split)
-                return reader_fail(a->f, "dataset.files", "%s and %s are both %s of the same split", a->list[k].name,
-                                   a->list[i].name, a->list[i].role == LABELS ? "labels" : "features");
+                return reader_fail(a->f, "dataset.files", "%s and %s are both %s of the same split",
+                                   a->list[k].name, a->list[i].name,
+                                   a->list[i].role == LABELS ? "labels" : "features");
     for (int s = 0; s <= SPLIT_TEST - a->divided; s++) {
-        const struct array *x = find(a, s, FEATURES), *y = find(a, s, LABELS), *first = find(a, SPLIT_TRAIN, FEATURES);
+        const struct array *x = find(a, s, FEATURES), *y = find(a, s, LABELS),
+                           *first = find(a, SPLIT_TRAIN, FEATURES);
         if (!x || !y)
-            return reader_fail(a->f, "dataset.files", "there are no %s%s; name them y and x, or say \"labels\" and \"features\"",
-                               x ? "labels" : "features", a->divided ? "" : s ? " to test with" : " to train on");
+            return reader_fail(a->f, "dataset.files",
+                               "there are no %s%s; name them y and x, or say \"labels\" and \"features\"",
+                               x ? "labels" : "features",
+                               a->divided ? ""
+                               : s        ? " to test with"
+                                          : " to train on");
         if (x->npy.dim[0] != y->npy.dim[0])
             return reader_fail(a->f, "dataset.labels", "%s has %lld samples, %s has %lld labels", x->name,
                                (long long)x->npy.dim[0], y->name, (long long)y->npy.dim[0]);
-        if (x->npy.rank != first->npy.rank || memcmp(x->npy.dim + 1, first->npy.dim + 1, sizeof(x->npy.dim) - sizeof(x->npy.dim[0])) ||
+        if (x->npy.rank != first->npy.rank ||
+            memcmp(x->npy.dim + 1, first->npy.dim + 1, sizeof(x->npy.dim) - sizeof(x->npy.dim[0])) ||
             (x->npy.kind == 'u' && x->npy.width == 1) != (first->npy.kind == 'u' && first->npy.width == 1) ||
-            y->each != find(a, SPLIT_TRAIN, LABELS)->each || y->npy.kind != find(a, SPLIT_TRAIN, LABELS)->npy.kind)
-            return reader_fail(a->f, "dataset.content", "%s and %s differ in shape or type", first->name, x->name);
+            y->each != find(a, SPLIT_TRAIN, LABELS)->each ||
+            y->npy.kind != find(a, SPLIT_TRAIN, LABELS)->npy.kind)
+            return reader_fail(a->f, "dataset.content", "%s and %s differ in shape or type", first->name,
+                               x->name);
         a->info->samples[s] = x->npy.dim[0];
     }
     if (!a->divided)
@@ -167,7 +182,8 @@ static int pair_up(struct arrays *a)
     divide_init(&a->divide, a->info->samples[SPLIT_TRAIN], a->o);
     a->info->samples[SPLIT_TEST] = a->divide.test;
     a->info->samples[SPLIT_TRAIN] -= a->divide.test;
-    return a->info->samples[SPLIT_TRAIN] > 0 ? 0 : reader_fail(a->f, "dataset.content", "one sample is too few");
+    return a->info->samples[SPLIT_TRAIN] > 0 ? 0
+                                             : reader_fail(a->f, "dataset.content", "one sample is too few");
 }
 
 static void decide_features(struct arrays *a)
@@ -180,7 +196,8 @@ static void decide_features(struct arrays *a)
     memcpy(s->dim, n->dim + 1, sizeof(int64_t) * (size_t)s->rank);
     if (s->rank == 2 && info->feature_dtype == DTYPE_U8)
         *s = (struct shape){3, {1, n->dim[1], n->dim[2]}};
-    a->channels_last = s->rank == 3 && n->rank == 4 && (s->dim[2] == 1 || s->dim[2] == 3) && s->dim[0] != 1 && s->dim[0] != 3;
+    a->channels_last = s->rank == 3 && n->rank == 4 && (s->dim[2] == 1 || s->dim[2] == 3) && s->dim[0] != 1 &&
+                       s->dim[0] != 3;
     if (a->channels_last)
         *s = (struct shape){3, {n->dim[3], n->dim[1], n->dim[2]}};
     if (s->rank != 1 || info->feature_dtype != DTYPE_F32 || s->dim[0] > PACK_MAX_COLUMNS)
@@ -204,11 +221,13 @@ static int decide_labels(struct arrays *a)
     if (!classes) {
         a->info->target = TARGET_VALUE;
         a->info->target_width = (int)y->each;
-        return y->each <= PACK_MAX_COLUMNS ? 0 : reader_fail(a->f, "dataset.target", "%s: too many values a sample", y->name);
+        return y->each <= PACK_MAX_COLUMNS
+                   ? 0
+                   : reader_fail(a->f, "dataset.target", "%s: too many values a sample", y->name);
     }
     if (a->least < 0 || a->largest >= PACK_MAX_CLASSES)
-        return reader_fail(a->f, "dataset.labels", "labels are from %lld to %lld; classes are 0 to %d", (long long)a->least,
-                           (long long)a->largest, PACK_MAX_CLASSES - 1);
+        return reader_fail(a->f, "dataset.labels", "labels are from %lld to %lld; classes are 0 to %d",
+                           (long long)a->least, (long long)a->largest, PACK_MAX_CLASSES - 1);
     if (a->largest < 1)
         return reader_fail(a->f, "dataset.labels", "only one class comes: there is nothing to tell apart");
     a->info->target = TARGET_CLASS;
@@ -223,7 +242,8 @@ static int to_floats(struct arrays *a, const struct array *x, int64_t sample, co
     for (int64_t i = 0; i < x->each; i++) {
         out[i] = (float)npy_number(&x->npy, raw, i);
         if (!isfinite(out[i]))
-            return reader_fail(a->f, "dataset.values", "%s: number %lld of sample %lld is not a finite float32", x->name,
+            return reader_fail(a->f, "dataset.values",
+                               "%s: number %lld of sample %lld is not a finite float32", x->name,
                                (long long)i, (long long)sample);
     }
     return 0;
@@ -248,7 +268,8 @@ static void add_statistics(struct arrays *a, const float *row)
     }
 }
 
-static int write_sample(struct arrays *a, const struct array *x, int64_t at, const uint8_t *raw, float *row, uint8_t *turned)
+static int write_sample(struct arrays *a, const struct array *x, int64_t at, const uint8_t *raw, float *row,
+                        uint8_t *turned)
 {
     struct err err = {0};
     int split = a->divided ? divide_split(&a->divide, at) : x->split;
@@ -295,8 +316,8 @@ static int write_array(void *arg, const char *name, struct stream *s)
     for (int64_t i = 0; i < x->npy.dim[0] && !rc; i++) {
         ssize_t n = stream_read(s, raw, bytes, &err);
         if (n < (ssize_t)bytes)
-            rc = reader_fail(a->f, "dataset.content", "%s: %s, in sample %lld of %lld", name, n < 0 ? err.text : "it ends early",
-                             (long long)i, (long long)x->npy.dim[0]);
+            rc = reader_fail(a->f, "dataset.content", "%s: %s, in sample %lld of %lld", name,
+                             n < 0 ? err.text : "it ends early", (long long)i, (long long)x->npy.dim[0]);
         else
             rc = write_sample(a, x, i, raw, row, turned);
     }

@@ -1,9 +1,11 @@
 /* CSV and TSV: a table, one row a sample, one column the target.
  *
  * Two walks. The first learns each column: numbers, categories, how much is missing, and whether the first
- * row is names; the second writes rows. Numbers become one feature, categories one feature each (0 or 1), a
- * missing number becomes the column's mean, a missing category all zeros, and a row without a target is left
- * out; all of it is said in findings. Column means and deviations of the train split are kept in the pack:
+ * row is names; the second writes rows. Numbers become one feature, categories one feature each (0 or 1). A
+ * missing number becomes the column's mean over the train split, for which the table is read once more, and a
+ * second feature says where it was missing; a missing category is all zeros, and a row without a target is left
+ * out; all of it is said in findings. A table whose only feature is text of many kinds is text with a class: each
+ * row becomes bytes + 1, filled up with 0. Column means and deviations of the train split are kept in the pack:
  * the loader standardises by them. */
 #include <math.h>
 #include <stdarg.h>
@@ -45,8 +47,10 @@ struct table {
         int64_t seen;
     } * strata; /* one for each class; one for a number to predict */
     int stratum_count;
-    struct pack_writer *w;
+    struct pack_writer *w; /* NULL: the walk that learns the means */
     int64_t written[SPLIT_COUNT];
+    int text; /* column of it; -1: none */
+    int32_t *tokens;
     float *features;
     double *mean, *m2;
 };
@@ -161,7 +165,7 @@ static void add_row(struct table *t, const struct table_file *file, char *const 
 static bool is_header(const struct table *t, char *const *first)
 {
     double v;
-    bool all_new = true;
+    bool all_new = true, told = false;
     if (t->named || t->o->header)
         return t->named;
     for (int i = 0; i < t->column_count; i++) {
@@ -169,9 +173,11 @@ static bool is_header(const struct table *t, char *const *first)
         enum cell_kind kind = csv_cell_kind(first[i], &v);
         if (kind == CELL_TEXT && c->numbers > 0 && c->texts == 0)
             return true;
-        all_new &= kind == CELL_TEXT && !c->values.full && text_set_find(&c->values, first[i]) < 0;
+        /* A column of very many texts tells nothing: not all of them are known. */
+        told |= !c->values.full;
+        all_new &= kind == CELL_TEXT && (c->values.full || text_set_find(&c->values, first[i]) < 0);
     }
-    return all_new;
+    return all_new && told;
 }
 
 static void name_columns(struct table *t, char *const *first, bool header)
@@ -296,7 +302,7 @@ static int decide_feature(struct table *t, struct column *c)
     if (c->missing && c->numbers + c->texts)
         findings_add(t->f, FINDING_WARNED, "dataset.missing", NULL,
                      "column \"%s\": %lld missing values become %s", c->name, (long long)c->missing,
-                     c->texts ? "no category" : "the column's mean");
+                     c->texts ? "no category" : "the column's mean, and a feature says where");
     if (c->texts == 0 && c->numbers > 0) {
         c->role = COLUMN_NUMBER;
         if (c->min == c->max)
@@ -307,12 +313,6 @@ static int decide_feature(struct table *t, struct column *c)
     c->role = COLUMN_CATEGORY;
     if (c->values.full || c->texts == 0) {
         c->role = COLUMN_DROPPED;
-        struct finding *it =
-            findings_add(t->f, FINDING_WARNED, "dataset.columns", NULL,
-                         c->texts ? "column \"%s\" is left out: it has more than %d different texts"
-                                  : "column \"%s\" is left out: it has no values",
-                         c->name, CSV_CATEGORIES_MAX);
-        it->hint = xstrdup("remove the column from the file, or turn it into numbers or fewer categories");
         return 0;
     }
     text_set_sort(&c->values);
@@ -368,6 +368,51 @@ static int decide_target(struct table *t, int64_t rows)
     return 0;
 }
 
+static void say_dropped(struct table *t)
+{
+    for (int i = 0; i < t->column_count; i++) {
+        const struct column *c = &t->columns[i];
+        if (c->role != COLUMN_DROPPED)
+            continue;
+        struct finding *it =
+            findings_add(t->f, FINDING_WARNED, "dataset.columns", NULL,
+                         c->texts ? "column \"%s\" is left out: it has more than %d different texts"
+                                  : "column \"%s\" is left out: it has no values",
+                         c->name, CSV_CATEGORIES_MAX);
+        it->hint = xstrdup("remove the column from the file, or turn it into numbers or fewer categories");
+    }
+}
+
+#define TEXT_LENGTH 256 /* bytes kept of a text when nothing was said */
+
+/* No numbers and no categories: the longest text, if there is one, is what the classes are told by. */
+static int decide_text(struct table *t)
+{
+    struct dataset_info *info = t->info;
+    for (int i = 0; i < t->column_count; i++) {
+        const struct column *c = &t->columns[i];
+        if (i != t->target && c->texts && (t->text < 0 || c->longest > t->columns[t->text].longest))
+            t->text = i;
+    }
+    if (t->text < 0)
+        return fail(t, "dataset.columns", "no column is left as a feature");
+    struct column *c = &t->columns[t->text];
+    int64_t length = t->o->length ? t->o->length : c->longest < TEXT_LENGTH ? c->longest : TEXT_LENGTH;
+    c->role = COLUMN_TEXT;
+    if (length < c->longest)
+        findings_add(t->f, FINDING_WARNED, "dataset.content", NULL,
+                     "column \"%s\" is text of up to %lld bytes, of which the first %lld are used", c->name,
+                     (long long)c->longest, (long long)length);
+    info->feature_shape = (struct shape){.rank = 1, .dim = {length}};
+    info->feature_dtype = DTYPE_I32;
+    info->token_unit = TOKENS_BYTES;
+    info->vocabulary = 257;
+    info->padding = 0;
+    info->target_name = xstrdup(t->columns[t->target].name);
+    say_dropped(t);
+    return 0;
+}
+
 static int decide_columns(struct table *t)
 {
     int64_t features = 0;
@@ -379,14 +424,16 @@ static int decide_columns(struct table *t)
         if (decide_feature(t, c))
             rc = -1;
         c->feature = (int)features;
-        features += c->role == COLUMN_NUMBER ? 1 : c->role == COLUMN_CATEGORY ? c->values.count : 0;
+        features += c->role == COLUMN_NUMBER     ? 1 + (c->missing > 0)
+                    : c->role == COLUMN_CATEGORY ? c->values.count
+                                                 : 0;
         if (features > PACK_MAX_COLUMNS)
             return fail(t, "dataset.columns", "the table has more than %d features", PACK_MAX_COLUMNS);
     }
     if (rc)
         return -1;
     if (features == 0)
-        return fail(t, "dataset.columns", "no column is left as a feature");
+        return decide_text(t);
     t->info->feature_shape = (struct shape){.rank = 1, .dim = {features}};
     t->info->feature_dtype = DTYPE_F32;
     t->info->column_count = (int)features;
@@ -395,10 +442,13 @@ static int decide_columns(struct table *t)
         const struct column *c = &t->columns[i];
         if (c->role == COLUMN_NUMBER)
             t->info->columns[c->feature] = xstrdup(c->name);
+        if (c->role == COLUMN_NUMBER && c->missing)
+            t->info->columns[c->feature + 1] = xasprintf("%s is missing", c->name);
         for (int k = 0; c->role == COLUMN_CATEGORY && k < c->values.count; k++)
             t->info->columns[c->feature + k] = xasprintf("%s=%s", c->name, c->values.texts[k]);
     }
     t->info->target_name = xstrdup(t->columns[t->target].name);
+    say_dropped(t);
     return 0;
 }
 
@@ -459,6 +509,8 @@ static void cell_features(const struct column *c, const char *text, float *out)
     enum cell_kind kind = csv_cell_kind(text, &v);
     if (c->role == COLUMN_NUMBER)
         out[c->feature] = (float)(kind == CELL_NUMBER ? v : c->mean);
+    if (c->role == COLUMN_NUMBER && c->missing)
+        out[c->feature + 1] = kind == CELL_NUMBER ? 0.0f : 1.0f;
     int chosen = c->role == COLUMN_CATEGORY ? category_of(c, text, kind, v) : -1;
     for (int k = 0; c->role == COLUMN_CATEGORY && k < c->values.count; k++)
         out[c->feature + k] = k == chosen ? 1.0f : 0.0f;
@@ -487,6 +539,38 @@ static int put_target(struct table *t, int split, double value, int32_t label, s
                                            : pack_write_targets(t->w, split, &label, sizeof(label), err);
 }
 
+/* The walk that learns means: of a column's numbers in the train split. */
+static void add_to_means(struct table *t, int split, char *const *cells)
+{
+    for (int i = 0; i < t->column_count && split == SPLIT_TRAIN; i++) {
+        struct column *c = &t->columns[i];
+        double v;
+        if (c->role == COLUMN_NUMBER && c->missing && csv_cell_kind(cells[i], &v) == CELL_NUMBER)
+            c->mean += (v - c->mean) / (double)++c->train_numbers;
+    }
+}
+
+static int put_text(struct table *t, int split, const char *text, struct err *err)
+{
+    int64_t length = t->info->feature_shape.dim[0], n = (int64_t)strnlen(text, (size_t)length);
+    for (int64_t i = 0; i < length; i++)
+        t->tokens[i] = i < n ? (uint8_t)text[i] + 1 : 0;
+    return pack_write_features(t->w, split, t->tokens, (size_t)length * sizeof(*t->tokens), err);
+}
+
+static int put_numbers(struct table *t, int split, char *const *cells, struct err *err)
+{
+    for (int i = 0; i < t->column_count; i++)
+        if (i != t->target)
+            cell_features(&t->columns[i], cells[i], t->features);
+    for (int64_t i = 0; i < t->info->column_count && split == SPLIT_TRAIN; i++) {
+        double x = t->features[i], d = x - t->mean[i];
+        t->mean[i] += d / (double)t->written[split];
+        t->m2[i] += d * (x - t->mean[i]);
+    }
+    return pack_write_features(t->w, split, t->features, (size_t)t->info->column_count * sizeof(float), err);
+}
+
 static int write_row(struct table *t, const struct table_file *file, char *const *cells)
 {
     double value = 0;
@@ -497,16 +581,11 @@ static int write_row(struct table *t, const struct table_file *file, char *const
     int split = read_target(t, cells[t->target], &value, &label) ? choose_split(t, file, label) : -1;
     if (split < 0 || t->written[split]++ >= t->info->samples[split])
         return fail(t, "dataset.files", "%s changed while it was read", file->name);
-    for (int i = 0; i < t->column_count; i++)
-        if (i != t->target)
-            cell_features(&t->columns[i], cells[i], t->features);
-    if (split == SPLIT_TRAIN)
-        for (int64_t i = 0; i < t->info->column_count; i++) {
-            double x = t->features[i], d = x - t->mean[i];
-            t->mean[i] += d / (double)t->written[split];
-            t->m2[i] += d * (x - t->mean[i]);
-        }
-    if (pack_write_features(t->w, split, t->features, (size_t)t->info->column_count * sizeof(float), &err) ||
+    if (!t->w) {
+        add_to_means(t, split, cells);
+        return 0;
+    }
+    if ((t->text >= 0 ? put_text(t, split, cells[t->text], &err) : put_numbers(t, split, cells, &err)) ||
         put_target(t, split, value, label, &err))
         return fail(t, "dataset.write", "%s", err.text);
     return 0;
@@ -560,13 +639,37 @@ static void keep_statistics(struct table *t)
     }
 }
 
+/* Missing numbers become the mean of the train split, so which rows are in it must be known first. */
+static int learn_means(struct table *t, const char *path)
+{
+    struct findings quiet = {0};
+    bool needed = false;
+    for (int i = 0; i < t->column_count; i++)
+        if (t->columns[i].role == COLUMN_NUMBER && t->columns[i].missing) {
+            t->columns[i].mean = 0;
+            needed = true;
+        }
+    int rc = needed ? source_walk(path, t->o->max_bytes, write_file, t, &quiet) : 0;
+    findings_free(&quiet);
+    memset(t->written, 0, sizeof(t->written));
+    for (int i = 0; i < t->stratum_count; i++)
+        t->strata[i].seen = 0;
+    if (rc && !findings_failed(t->f))
+        return fail(t, "dataset.files", "the files changed while they were read");
+    return rc;
+}
+
 static int write_table(struct table *t, const char *path, const char *pack_path)
 {
     struct err err = {0};
     size_t n = (size_t)t->info->column_count;
+    if (learn_means(t, path))
+        return -1;
     t->w = pack_writer_create(pack_path, t->info, &err);
     if (!t->w)
         return fail(t, "dataset.write", "%s", err.text);
+    if (t->text >= 0)
+        t->tokens = xcalloc((size_t)t->info->feature_shape.dim[0], sizeof(*t->tokens));
     t->features = xcalloc(n, sizeof(float));
     t->mean = xcalloc(n, sizeof(double));
     t->m2 = xcalloc(n, sizeof(double));
@@ -578,7 +681,8 @@ static int write_table(struct table *t, const char *path, const char *pack_path)
                                      : fail(t, "dataset.files", "the files changed while they were read");
     if (t->written[0] != t->info->samples[0] || t->written[1] != t->info->samples[1])
         return fail(t, "dataset.files", "the files changed while they were read");
-    keep_statistics(t);
+    if (n)
+        keep_statistics(t);
     struct pack_writer *w = t->w;
     t->w = NULL;
     return pack_writer_finish(w, t->info, &err) ? fail(t, "dataset.write", "%s", err.text) : 0;
@@ -605,7 +709,8 @@ int csv_pack(const char *path, const struct dataset_options *o, const char *pack
              struct dataset_info *info)
 {
     struct table *t = xcalloc(1, sizeof(*t));
-    *t = (struct table){.f = f, .o = o, .info = info};
+    *t = (struct table){.f = f, .o = o, .info = info, .text = -1};
+    info->padding = -1;
     int rc = source_walk(path, o->max_bytes, learn_file, t, f);
     if (!rc)
         rc = check_table(t);
@@ -618,6 +723,7 @@ int csv_pack(const char *path, const struct dataset_options *o, const char *pack
         column_free(&t->columns[i]);
     free(t->columns);
     free(t->features);
+    free(t->tokens);
     free(t->strata);
     free(t->mean);
     free(t->m2);

@@ -154,6 +154,8 @@ enum cell_kind column_add(struct column *c, const char *text, int64_t line)
 {
     double v = 0;
     enum cell_kind kind = csv_cell_kind(text, &v);
+    int64_t length = (int64_t)strlen(text);
+    c->longest = length > c->longest ? length : c->longest;
     if (kind == CELL_MISSING) {
         c->missing++;
     } else if (kind == CELL_NUMBER) {

@@ -31,20 +31,22 @@ int text_set_find(const struct text_set *s, const char *text); /* -1 if none */
 /* Sorted: numbers by value when all are numbers, else by bytes. */
 void text_set_sort(struct text_set *s);
 
-enum column_role { COLUMN_NUMBER, COLUMN_CATEGORY, COLUMN_TARGET, COLUMN_DROPPED };
+enum column_role { COLUMN_NUMBER, COLUMN_CATEGORY, COLUMN_TARGET, COLUMN_DROPPED, COLUMN_TEXT };
 
 struct column {
     char *name;
     enum column_role role;
     bool is_target;
     int64_t numbers, missing, texts, integers;
+    int64_t longest; /* text, in bytes */
     double min, max, mean;
+    int64_t train_numbers;  /* in the mean, when it is that of the train split */
     struct text_set values; /* texts, and numbers in shortest form (a column of both is categories) */
     struct {
         int64_t line;
         char *text;
     } odd;       /* the first text, for when nearly all are numbers */
-    int feature; /* first of its features in the pack */
+    int feature; /* first of its features in the pack; of missing numbers the one after says where they are */
 };
 void column_init(struct column *c, bool is_target);
 void column_free(struct column *c);

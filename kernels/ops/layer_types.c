@@ -112,7 +112,9 @@ static const struct op_ref *const references[] = {
 static const struct op_impl *const cpu[] = {
 #ifdef HAVE_ONEDNN
     &dense_cpu,
-    &attention_cpu, &lstm_cpu, &gru_cpu,
+    &attention_cpu,
+    &lstm_cpu,
+    &gru_cpu,
     &conv2d_cpu,
     &conv1d_cpu,
     &depthwise_conv2d_cpu,

@@ -10,18 +10,21 @@
 
 static const struct param_def params[] = {
     {"units", PARAM_INT, .required = true, .min = 1, .max = 1 << 16, .help = "Size of the state."},
-    {"return_sequences", PARAM_BOOL, .fallback = 0, .help = "Whether the state after every step is given out, or only the last."},
+    {"return_sequences", PARAM_BOOL, .fallback = 0,
+     .help = "Whether the state after every step is given out, or only the last."},
 };
 
 struct recurrent recurrent_of(const struct layer_node *n)
 {
-    return (struct recurrent){n->in_shapes[0].dim[0], n->in_shapes[0].dim[1], (int64_t)layer_param(n, "units", 0),
-                              n->type == &layer_lstm ? 4 : 3, layer_param(n, "return_sequences", 0) != 0};
+    return (struct recurrent){n->in_shapes[0].dim[0], n->in_shapes[0].dim[1],
+                              (int64_t)layer_param(n, "units", 0), n->type == &layer_lstm ? 4 : 3,
+                              layer_param(n, "return_sequences", 0) != 0};
 }
 
 static int infer(struct layer_node *n, struct err *err)
 {
-    if (row_need_float(n, err) < 0 || row_need_rank(n, 2, "a sequence (length, channels)", "put an embedding or reshape layer before it", err) < 0)
+    if (row_need_float(n, err) < 0 || row_need_rank(n, 2, "a sequence (length, channels)",
+                                                    "put an embedding or reshape layer before it", err) < 0)
         return -1;
     struct recurrent s = recurrent_of(n);
     n->dtype = DTYPE_F32;
@@ -46,15 +49,18 @@ static void cost(const struct layer_node *n, struct layer_cost *out)
     struct recurrent s = recurrent_of(n);
     double flops = 2.0 * (double)s.length * (double)(s.channels + s.units) * (double)(s.gates * s.units);
     double elements = (double)s.length * (double)s.units;
-    *out = (struct layer_cost){flops + 12 * elements, 2 * flops + 24 * elements, 4 * elements * (double)(s.gates + 2)};
+    *out = (struct layer_cost){flops + 12 * elements, 2 * flops + 24 * elements,
+                               4 * elements * (double)(s.gates + 2)};
 }
 
 const struct layer_type layer_lstm = {
     .name = "lstm",
     .group = "sequence",
     .summary = "A long short-term memory: reads a sequence step by step into a state.",
-    .formula = "[i f g o] = in[t] kernel + h recurrent_kernel + bias; c = sigmoid(f) c + sigmoid(i) tanh(g); h = sigmoid(o) tanh(c)",
-    .source = "Hochreiter and Schmidhuber, Neural Computation 9(8), 1997; gates as in Keras LSTM and PyTorch LSTM",
+    .formula = "[i f g o] = in[t] kernel + h recurrent_kernel + bias; c = sigmoid(f) c + sigmoid(i) tanh(g); "
+               "h = sigmoid(o) tanh(c)",
+    .source =
+        "Hochreiter and Schmidhuber, Neural Computation 9(8), 1997; gates as in Keras LSTM and PyTorch LSTM",
     .min_inputs = 1,
     .max_inputs = 1,
     PARAMS(params),
@@ -66,9 +72,11 @@ const struct layer_type layer_gru = {
     .name = "gru",
     .group = "sequence",
     .summary = "A gated recurrent unit: reads a sequence step by step into a state.",
-    .formula = "a = in[t] kernel + bias, b = h recurrent_kernel + recurrent_bias; z = sigmoid(a_z + b_z), r = sigmoid(a_r + b_r), n = tanh(a_n + r b_n); "
+    .formula = "a = in[t] kernel + bias, b = h recurrent_kernel + recurrent_bias; z = sigmoid(a_z + b_z), r "
+               "= sigmoid(a_r + b_r), n = tanh(a_n + r b_n); "
                "h = z h + (1 - z) n",
-    .source = "Cho et al., arXiv:1406.1078; with the reset gate after the product as in cuDNN, PyTorch GRU and Keras GRU(reset_after)",
+    .source = "Cho et al., arXiv:1406.1078; with the reset gate after the product as in cuDNN, PyTorch GRU "
+              "and Keras GRU(reset_after)",
     .min_inputs = 1,
     .max_inputs = 1,
     PARAMS(params),
@@ -80,13 +88,15 @@ const struct layer_type layer_gru = {
 
 struct steps {
     struct recurrent s;
-    double *a, *b, *h, *c; /* (length, gates units) twice; (length + 1, units) twice, the first of them the start */
+    double *a, *b, *h,
+        *c; /* (length, gates units) twice; (length + 1, units) twice, the first of them the start */
 };
 
 static struct steps steps_make(const struct layer_node *n)
 {
     struct steps t = {.s = recurrent_of(n)};
-    size_t wide = (size_t)(t.s.length * t.s.gates * t.s.units), state = (size_t)((t.s.length + 1) * t.s.units);
+    size_t wide = (size_t)(t.s.length * t.s.gates * t.s.units),
+           state = (size_t)((t.s.length + 1) * t.s.units);
     t.a = xcalloc(wide, sizeof(double)), t.b = xcalloc(wide, sizeof(double));
     t.h = xcalloc(state, sizeof(double)), t.c = xcalloc(state, sizeof(double));
     return t;
@@ -102,7 +112,8 @@ static double logistic(double x)
     return 1 / (1 + exp(-x));
 }
 
-static void row_product(const double *x, int64_t n, const double *kernel, const double *bias, int64_t wide, double *out)
+static void row_product(const double *x, int64_t n, const double *kernel, const double *bias, int64_t wide,
+                        double *out)
 {
     for (int64_t k = 0; k < wide; k++) {
         out[k] = bias ? bias[k] : 0;
@@ -116,13 +127,15 @@ static void run(struct steps *t, const struct ref_call *c, const double *in)
 {
     int64_t u = t->s.units, wide = t->s.gates * u;
     for (int64_t k = 0; k < t->s.length; k++) {
-        double *a = t->a + k * wide, *b = t->b + k * wide, *h = t->h + k * u, *next = h + u, *m = t->c + k * u;
+        double *a = t->a + k * wide, *b = t->b + k * wide, *h = t->h + k * u, *next = h + u,
+               *m = t->c + k * u;
         row_product(in + k * t->s.channels, t->s.channels, c->weights[0], c->weights[2], wide, a);
         row_product(h, u, c->weights[1], t->s.gates == 3 ? c->weights[3] : NULL, wide, b);
         for (int64_t i = 0; i < u; i++) {
             if (t->s.gates == 4) {
                 for (int g = 0; g < 4; g++)
-                    a[g * u + i] = g == 2 ? tanh(a[g * u + i] + b[g * u + i]) : logistic(a[g * u + i] + b[g * u + i]);
+                    a[g * u + i] =
+                        g == 2 ? tanh(a[g * u + i] + b[g * u + i]) : logistic(a[g * u + i] + b[g * u + i]);
                 m[u + i] = a[u + i] * m[i] + a[i] * a[2 * u + i];
                 next[i] = a[3 * u + i] * tanh(m[u + i]);
             } else {
@@ -141,13 +154,15 @@ static void forward(const struct layer_node *n, const struct ref_call *c)
         struct steps t = steps_make(n);
         size_t out = (size_t)shape_elements(&n->shape);
         run(&t, c, c->in[0] + row * t.s.length * t.s.channels);
-        memcpy(c->out + (size_t)row * out, t.h + (t.s.sequences ? t.s.units : t.s.length * t.s.units), out * sizeof(double));
+        memcpy(c->out + (size_t)row * out, t.h + (t.s.sequences ? t.s.units : t.s.length * t.s.units),
+               out * sizeof(double));
         steps_free(&t);
     }
 }
 
 /* Gradients before the gates' functions, of the input's product (ga) and the state's (gb), and what the state before gets directly. */
-static void step_back(const struct steps *t, int64_t k, const double *gh, double *gc, double *ga, double *gb, double *before)
+static void step_back(const struct steps *t, int64_t k, const double *gh, double *gc, double *ga, double *gb,
+                      double *before)
 {
     int64_t u = t->s.units, wide = t->s.gates * u;
     const double *a = t->a + k * wide, *b = t->b + k * wide, *h = t->h + k * u, *m = t->c + k * u;
@@ -172,7 +187,8 @@ static void step_back(const struct steps *t, int64_t k, const double *gh, double
     }
 }
 
-static void product_back(const double *x, int64_t n, const double *kernel, int64_t wide, const double *g, double *gx, double *gkernel, double *gbias)
+static void product_back(const double *x, int64_t n, const double *kernel, int64_t wide, const double *g,
+                         double *gx, double *gkernel, double *gbias)
 {
     for (int64_t k = 0; k < wide; k++) {
         if (gbias)
@@ -190,7 +206,8 @@ static void backward(const struct layer_node *n, const struct ref_call *c)
     for (int64_t row = 0; row < c->rows; row++) {
         struct steps t = steps_make(n);
         int64_t u = t.s.units, wide = t.s.gates * u, in_at = row * t.s.length * t.s.channels;
-        double *gh = xcalloc((size_t)u, sizeof(double)), *gc = xcalloc((size_t)u, sizeof(double)), *before = xcalloc((size_t)u, sizeof(double));
+        double *gh = xcalloc((size_t)u, sizeof(double)), *gc = xcalloc((size_t)u, sizeof(double)),
+               *before = xcalloc((size_t)u, sizeof(double));
         double *ga = xcalloc((size_t)wide, sizeof(double)), *gb = xcalloc((size_t)wide, sizeof(double));
         const double *g = c->grad_out + row * shape_elements(&n->shape);
         run(&t, c, c->in[0] + in_at);
@@ -199,9 +216,11 @@ static void backward(const struct layer_node *n, const struct ref_call *c)
                 gh[i] += t.s.sequences ? g[k * u + i] : k == t.s.length - 1 ? g[i] : 0;
             step_back(&t, k, gh, gc, ga, gb, before);
             memcpy(gh, before, (size_t)u * sizeof(double));
-            product_back(t.h + k * u, u, c->weights[1], wide, gb, gh, c->weight_grads[1], t.s.gates == 3 ? c->weight_grads[3] : NULL);
+            product_back(t.h + k * u, u, c->weights[1], wide, gb, gh, c->weight_grads[1],
+                         t.s.gates == 3 ? c->weight_grads[3] : NULL);
             product_back(c->in[0] + in_at + k * t.s.channels, t.s.channels, c->weights[0], wide, ga,
-                         c->grad_in[0] ? c->grad_in[0] + in_at + k * t.s.channels : NULL, c->weight_grads[0], c->weight_grads[2]);
+                         c->grad_in[0] ? c->grad_in[0] + in_at + k * t.s.channels : NULL, c->weight_grads[0],
+                         c->weight_grads[2]);
         }
         free(gh), free(gc), free(before), free(ga), free(gb);
         steps_free(&t);

@@ -32,7 +32,8 @@ static void directives_are_words_as_a_shell_has_them(void **state)
     expect_words("", "");
     expect_words("#!/bin/sh\n#SBATCH -J a --time=5\necho\n", "-J|a|--time=5");
     expect_words("#!/bin/sh\n\n# a comment\n#TRAINYARD\t-n 4\n  \n#SBATCH -c 2", "-n|4|-c|2");
-    expect_words("#!/bin/sh\n#SBATCH --job-name=\"a b\" -J 'c \"d' e\\ f # all that is said\n", "--job-name=a b|-J|c \"d|e f");
+    expect_words("#!/bin/sh\n#SBATCH --job-name=\"a b\" -J 'c \"d' e\\ f # all that is said\n",
+                 "--job-name=a b|-J|c \"d|e f");
     expect_words("#!/bin/sh\r\n#SBATCH -n 4\r\n", "-n|4");
     expect_words("#!/bin/sh\necho first\n#SBATCH -n 4\n", ""); /* the first command ends them */
     expect_words("#!/bin/sh\n##SBATCH -n 4\n#SBATCHES\n # SBATCH -n 4\n#SBATCH\n", "");
@@ -86,21 +87,26 @@ static void directives_ask_for_what_sbatch_would(void **state)
     (void)state;
     expect_body("", "{\"resources\":{\"cores_per_rank\":1,\"ranks\":1}}");
     expect_body("#SBATCH -J x -n4 -c 2 --mem=1G -t 1-2 -p default\n",
-                "{\"name\":\"x\",\"resources\":{\"cores_per_rank\":2,\"memory_bytes\":1073741824,\"partition\":\"default\","
+                "{\"name\":\"x\",\"resources\":{\"cores_per_rank\":2,\"memory_bytes\":1073741824,"
+                "\"partition\":\"default\","
                 "\"ranks\":4},\"time_limit_seconds\":93600}");
-    expect_body("#SBATCH --nodes=2 --ntasks-per-node=4 --gres=gpu:4 --mem 10\n",
-                "{\"resources\":{\"cores_per_rank\":1,\"gpus_per_rank\":1,\"memory_bytes\":20971520,\"ranks\":8}}");
+    expect_body(
+        "#SBATCH --nodes=2 --ntasks-per-node=4 --gres=gpu:4 --mem 10\n",
+        "{\"resources\":{\"cores_per_rank\":1,\"gpus_per_rank\":1,\"memory_bytes\":20971520,\"ranks\":8}}");
     expect_body("#SBATCH -N2\n#SBATCH --mem-per-cpu=1K --cpus-per-task=3 --nice=7 -H\n",
-                "{\"held\":true,\"priority\":-7,\"resources\":{\"cores_per_rank\":3,\"memory_bytes\":6144,\"ranks\":2}}");
-    expect_body("#SBATCH --export=NONE,A=b,C=d=e --mail-type=END -o out.%j\n",
-                "{\"environment\":{\"A\":\"b\",\"C\":\"d=e\"},\"resources\":{\"cores_per_rank\":1,\"ranks\":1}}");
+                "{\"held\":true,\"priority\":-7,\"resources\":{\"cores_per_rank\":3,\"memory_bytes\":6144,"
+                "\"ranks\":2}}");
+    expect_body(
+        "#SBATCH --export=NONE,A=b,C=d=e --mail-type=END -o out.%j\n",
+        "{\"environment\":{\"A\":\"b\",\"C\":\"d=e\"},\"resources\":{\"cores_per_rank\":1,\"ranks\":1}}");
     expect_body("#SBATCH -n 1\n#SBATCH -n 3\n", "{\"resources\":{\"cores_per_rank\":1,\"ranks\":3}}");
 }
 
 static void what_cannot_be_is_refused_with_its_line(void **state)
 {
     (void)state;
-    expect_body("#!/bin/sh\n#SBATCH --tiem=5\n", "line 2: there is no option \"--tiem\"; did you mean \"--time\"?");
+    expect_body("#!/bin/sh\n#SBATCH --tiem=5\n",
+                "line 2: there is no option \"--tiem\"; did you mean \"--time\"?");
     expect_body("#SBATCH -n\n#SBATCH -c 2\n", "line 1: --ntasks wants a value");
     expect_body("#SBATCH -n x\n", "line 1: --ntasks: \"x\" is not a number from 1 to 1048576");
     expect_body("#SBATCH -n 99999999999999999999\n",
@@ -108,11 +114,13 @@ static void what_cannot_be_is_refused_with_its_line(void **state)
     expect_body("#SBATCH words\n", "line 1: \"words\" is no option");
     expect_body("#SBATCH --array=1-5\n",
                 "line 1: --array: is not supported here, and the job would go wrong without it");
-    expect_body("#SBATCH --gres=fpga:1\n", "line 1: --gres: \"fpga:1\": the only generic resource here is gpu, as gpu:2");
+    expect_body("#SBATCH --gres=fpga:1\n",
+                "line 1: --gres: \"fpga:1\": the only generic resource here is gpu, as gpu:2");
     expect_body("#SBATCH --hold=yes\n", "line 1: --hold takes no value");
     expect_body("#SBATCH -n 3 --gpus=4\n", "4 GPUs cannot be divided among 3 tasks; ask for as many tasks");
     expect_body("#SBATCH -N 1000000 --mem 1000T\n", "that much memory on each of so many is more than 1 PiB");
-    expect_body("#SBATCH -N 1000000 --ntasks-per-node 1000000\n", "1000000000000 tasks of 1 cores are too many");
+    expect_body("#SBATCH -N 1000000 --ntasks-per-node 1000000\n",
+                "1000000000000 tasks of 1 cores are too many");
 }
 
 static void times_and_sizes(void **state)
@@ -121,11 +129,33 @@ static void times_and_sizes(void **state)
     static const struct {
         const char *text;
         int64_t value; /* -1: refused */
-    } times[] = {{"5", 300}, {"5:30", 330}, {"1:0:0", 3600}, {"51:00:00", 183600}, {"1-0", 86400}, {"1-2:3", 93780},
-                 {"1-2:3:4", 93784}, {"0", 0}, {"UNLIMITED", 0}, {"", -1}, {"x", -1}, {"1:", -1}, {"1-", -1},
-                 {"-1", -1}, {"1:2:3:4", -1}, {"5m", -1}, {"99999999999999999999", -1}},
-      sizes[] = {{"1024", 1024LL << 20}, {"500M", 500LL << 20}, {"1GB", 1LL << 30}, {"27g", 27LL << 30},
-                 {"1048576K", 1LL << 30}, {"0", 0}, {"1.5G", -1}, {"G", -1}, {"1X", -1}, {"", -1},
+    } times[] = {{"5", 300},
+                 {"5:30", 330},
+                 {"1:0:0", 3600},
+                 {"51:00:00", 183600},
+                 {"1-0", 86400},
+                 {"1-2:3", 93780},
+                 {"1-2:3:4", 93784},
+                 {"0", 0},
+                 {"UNLIMITED", 0},
+                 {"", -1},
+                 {"x", -1},
+                 {"1:", -1},
+                 {"1-", -1},
+                 {"-1", -1},
+                 {"1:2:3:4", -1},
+                 {"5m", -1},
+                 {"99999999999999999999", -1}},
+      sizes[] = {{"1024", 1024LL << 20},
+                 {"500M", 500LL << 20},
+                 {"1GB", 1LL << 30},
+                 {"27g", 27LL << 30},
+                 {"1048576K", 1LL << 30},
+                 {"0", 0},
+                 {"1.5G", -1},
+                 {"G", -1},
+                 {"1X", -1},
+                 {"", -1},
                  {"99999999T", -1}};
     struct err err = {0};
     int64_t v;

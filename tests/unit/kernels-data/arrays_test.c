@@ -12,7 +12,8 @@ static void put_npy(const char *name, const char *type, const char *shape, const
 {
     struct buf b = {0};
     char dict[200], path[64];
-    int len = snprintf(dict, sizeof(dict), "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }\n", type, shape);
+    int len = snprintf(dict, sizeof(dict), "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }\n", type,
+                       shape);
     buf_add(&b, "\x93NUMPY\1\0", 8);
     buf_putc(&b, (char)len);
     buf_putc(&b, 0);
@@ -136,7 +137,8 @@ static void what_does_not_fit_is_said(void **state)
     put_npy("x", "<f4", "5, 2", x, sizeof(x));
     expect_failure((struct dataset_options){0}, "dataset.files", "there are no labels");
     put_npy("y", "<i4", "5,", y, sizeof(y));
-    expect_failure((struct dataset_options){0}, "dataset.values", "x.npy: number 1 of sample 1 is not a finite float32");
+    expect_failure((struct dataset_options){0}, "dataset.values",
+                   "x.npy: number 1 of sample 1 is not a finite float32");
     x[3] = 3;
     put_npy("x", "<f4", "5, 2", x, 36);
     expect_failure((struct dataset_options){0}, "dataset.content", "ends early, in sample 4 of 5");
@@ -187,8 +189,10 @@ static void damaged_arrays_never_crash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(pictures_become_channels_first_with_their_own_labels, new_set, end_set),
-        cmocka_unit_test_setup_teardown(undivided_tables_are_divided_with_their_labels_and_standardised, new_set, end_set),
+        cmocka_unit_test_setup_teardown(pictures_become_channels_first_with_their_own_labels, new_set,
+                                        end_set),
+        cmocka_unit_test_setup_teardown(undivided_tables_are_divided_with_their_labels_and_standardised,
+                                        new_set, end_set),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_said, new_set, end_set),
         cmocka_unit_test_setup_teardown(damaged_arrays_never_crash, new_set, end_set),
     };

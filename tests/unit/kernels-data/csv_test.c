@@ -46,9 +46,10 @@ static void types_header_and_classes_are_found(void **state)
     if (!d)
         print_findings(&f);
     assert_non_null(d);
-    assert_int_equal(d->info.column_count, 5);
-    static const char *const names[] = {"size", "colour=blue", "colour=green", "colour=red", "weight"};
-    for (int i = 0; i < 5; i++)
+    assert_int_equal(d->info.column_count, 6);
+    static const char *const names[] = {"size",       "colour=blue", "colour=green",
+                                        "colour=red", "weight",      "weight is missing"};
+    for (int i = 0; i < 6; i++)
         assert_string_equal(d->info.columns[i], names[i]);
     assert_int_equal(d->info.classes, 2);
     assert_string_equal(d->info.class_names[0], "cat");
@@ -61,14 +62,63 @@ static void types_header_and_classes_are_found(void **state)
     assert_true(row[1] == 1 && row[2] == 0 && row[3] == 0 && row[4] == 1.5f);
     assert_int_equal(((const int32_t *)d->targets[split])[i], 1);
     row = row_with(d, 0, 3, &split, &i);
-    assert_true(row[4] == 2.5f); /* the mean of the others */
+    float sum = 0;
+    int numbers = 0;
+    for (int64_t k = 0; k < d->info.samples[SPLIT_TRAIN]; k++) {
+        const float *r = (const float *)d->features[SPLIT_TRAIN] + 6 * k;
+        sum += r[5] == 0 ? r[4] : 0;
+        numbers += r[5] == 0;
+    }
+    assert_true(fabsf(row[4] - sum / (float)numbers) < 1e-6f); /* the mean of the train split */
+    assert_true(row[5] == 1);
     row = row_with(d, 0, 4, &split, &i);
     assert_true(row[1] == 0 && row[2] == 0 && row[3] == 0);
-    expect_finding(&f, "dataset.missing", NULL, "\"weight\": 1 missing values become the column's mean");
+    expect_finding(&f, "dataset.missing", NULL,
+                   "\"weight\": 1 missing values become the column's mean, and a feature says where");
     expect_finding(&f, "dataset.missing", NULL, "\"colour\": 1 missing values become no category");
     assert_true(d->info.column_std[1] == 1 && d->info.column_mean[1] == 0);
     findings_free(&f);
     dataset_close(d);
+}
+
+static void a_table_of_text_and_classes_becomes_bytes(void **state)
+{
+    (void)state;
+    struct findings f;
+    struct buf b = {0};
+    buf_puts(&b, "review,id,mood\n");
+    for (int i = 0; i < 100; i++)
+        buf_printf(&b, "\"text number %d, quite\",a%d,%s\n", i, i, i % 2 ? "bad" : "good");
+    struct dataset *d = read_table(buf_str(&b), NULL, &f);
+    if (!d)
+        print_findings(&f);
+    assert_non_null(d);
+    assert_int_equal(d->info.token_unit, TOKENS_BYTES);
+    assert_int_equal(d->info.vocabulary, 257);
+    assert_int_equal(d->info.padding, 0);
+    assert_int_equal(d->info.classes, 2);
+    assert_true(shape_equal(&d->info.feature_shape, &(struct shape){1, {21}}));
+    assert_null(d->info.columns);
+    for (int s = 0; s < 2; s++)
+        for (int64_t i = 0; i < d->info.samples[s]; i++) {
+            const int32_t *row = (const int32_t *)d->features[s] + 21 * i;
+            char text[22] = "";
+            for (int k = 0; k < 21; k++)
+                text[k] = (char)(row[k] > 0 ? row[k] - 1 : 0);
+            int number = -1;
+            assert_int_equal(sscanf(text, "text number %d, quite", &number), 1);
+            assert_int_equal(((const int32_t *)d->targets[s])[i], number % 2 == 0); /* bad, good */
+            assert_int_equal(row[20], number < 10 ? 0 : 'e' + 1);
+        }
+    expect_finding(&f, "dataset.columns", NULL, "column \"id\" is left out");
+    dataset_close(d);
+    findings_free(&f);
+    d = read_table(buf_str(&b), &(struct dataset_options){.length = 4}, &f);
+    assert_int_equal(d->info.feature_shape.dim[0], 4);
+    expect_finding(&f, "dataset.content", NULL, "the first 4 are used");
+    dataset_close(d);
+    findings_free(&f);
+    buf_free(&b);
 }
 
 static void a_table_without_names_keeps_its_first_row(void **state)
@@ -316,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(types_header_and_classes_are_found),
+        cmocka_unit_test(a_table_of_text_and_classes_becomes_bytes),
         cmocka_unit_test(a_table_without_names_keeps_its_first_row),
         cmocka_unit_test(statistics_are_of_the_train_split),
         cmocka_unit_test(the_target_is_chosen_by_name_or_number),
