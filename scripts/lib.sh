@@ -13,7 +13,7 @@ BUILD_PACKAGES="build-essential cmake ninja-build pkg-config ca-certificates
   postgresql-15 openssl"
 TEST_PACKAGES="python3 python3-pytest python3-websockets python3-requests python3-jsonschema python3-numpy
   python3-onnx python3-torch
-  curl clang-format chromium fonts-dejavu-core procps iproute2"
+  curl clang-format chromium fonts-dejavu-core fonts-wqy-microhei procps iproute2"
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { cell, csv, curveTable } from '../src/lib/csv'
-import { decimate, lowerBound, trimmed } from '../src/lib/decimate'
+import { decimate, GrowingPicks, lowerBound, trimmed } from '../src/lib/decimate'
 import { MetricSeries, smooth, Smoother } from '../src/lib/series'
 
 const noise = (n: number, seed = 1) => {
@@ -60,6 +60,31 @@ describe('decimate', () => {
 
   it('finds the first place that is not before a value', () => {
     expect([-1, 0, 1, 3, 4, 12, 99].map((v) => lowerBound(5, x, v))).toEqual([0, 0, 1, 1, 2, 4, 5])
+  })
+})
+
+describe('GrowingPicks', () => {
+  it('picks for a growing curve what it picks for the whole, with every extreme and gap', () => {
+    const all: (number | null)[] = noise(20_000)
+    all[777] = 50
+    all[15_000] = null
+    const growing: (number | null)[] = []
+    const picks = new GrowingPicks()
+    let last: number[] = []
+    for (let n = 0; n < all.length; n += 500) {
+      growing.push(...all.slice(n, n + 500))
+      last = picks.of(growing, 100, false)
+    }
+    expect(last).toEqual(new GrowingPicks().of(all, 100, false))
+    expect(last.length).toBeLessThanOrEqual(5 * 201)
+    for (const i of [0, 777, 15_000, all.length - 1]) expect(last).toContain(i)
+    expect(last.every((i, k) => k === 0 || i > last[k - 1]!)).toBe(true)
+    const block = 128
+    for (let from = 0; from < all.length; from += block) {
+      const values = all.slice(from, from + block).filter((v) => v !== null)
+      const kept = last.filter((i) => i >= from && i < from + block).flatMap((i) => all[i] ?? [])
+      expect([Math.min(...kept), Math.max(...kept)]).toEqual([Math.min(...values), Math.max(...values)])
+    }
   })
 })
 

@@ -109,13 +109,18 @@ export interface LiveMetrics {
   complete: boolean
 }
 
+/* Curves are drawn anew ten times a second, which looks alive and leaves the frames in between to scrolling and pointing; a
+ * long history that is being replayed less often, because it arrives faster when not every step of it is drawn. */
+const LIVE = 100
+const REPLAY = 250
+
 /** Fills a store from a run's first record on; returns how to stop. done: the history is there. */
 function follow(stream: StreamClient, id: number, store: Batched<MetricSeries>, done: () => void): () => void {
   let upTo = Infinity
-  store.pace = 250
+  store.pace = REPLAY
   const arrived = () => {
-    if (store.pace === 0) return
-    store.pace = 0
+    if (store.pace === LIVE) return
+    store.pace = LIVE
     done()
   }
   return stream.subscribe(`job/${id}/metrics`, 0, {

@@ -67,6 +67,54 @@ export function decimate(
   return out
 }
 
+/** The same for a growing curve looked at as a whole: points are taken by blocks of equal number, whose picks are kept, so
+ * that a thousand new points cost a thousand, not all that came before. Blocks are at most as wide as a column. */
+export class GrowingPicks {
+  private picks: number[] = []
+  private done = 0
+  private block = 0
+  private source: readonly (number | null)[] | null = null
+  private positive = false
+
+  /** Indices into values, rising; all of them while they are few. */
+  of(values: readonly (number | null)[], columns: number, positive: boolean): number[] {
+    const n = values.length
+    if (n <= 4 * columns) return Array.from({ length: n }, (_, i) => i)
+    const block = 2 ** Math.floor(Math.log2(n / columns))
+    if (block !== this.block || values !== this.source || positive !== this.positive || n < this.done) {
+      this.picks = []
+      this.done = 0
+      this.block = block
+      this.source = values
+      this.positive = positive
+    }
+    for (; this.done + block <= n; this.done += block) this.take(values, this.done, this.done + block, this.picks)
+    const rest: number[] = []
+    if (this.done < n) this.take(values, this.done, n, rest)
+    return [...this.picks, ...rest]
+  }
+
+  private take(values: readonly (number | null)[], from: number, to: number, into: number[]): void {
+    let low = -1
+    let high = -1
+    let gap = -1
+    for (let i = from; i < to; i++) {
+      const v = values[i] ?? null
+      if (v === null || (this.positive && v <= 0)) gap = i
+      else {
+        if (low < 0 || v < values[low]!) low = i
+        if (high < 0 || v > values[high]!) high = i
+      }
+    }
+    let before = -1
+    for (const k of [from, low, high, to - 1, gap].sort((a, b) => a - b))
+      if (k > before) {
+        into.push(k)
+        before = k
+      }
+  }
+}
+
 /** The span that holds all but the given share of the values on each side: what an axis shows when outliers are trimmed. */
 export function trimmed(lines: readonly (readonly (number | null)[])[], share = 0.02): [number, number] | null {
   const all = lines.flatMap((l) => l.filter((v): v is number => v !== null)).sort((a, b) => a - b)

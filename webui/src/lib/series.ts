@@ -10,6 +10,8 @@ export interface Series {
   step: number[]
   time: number[] // seconds since 1970
   value: (number | null)[]
+  /** how many of the values are numbers */
+  known: number
 }
 
 export interface RunInfo {
@@ -83,12 +85,14 @@ export class MetricSeries {
   private push(name: string, step: number, t: number, v: number | null): void {
     let s = this.series.get(name)
     if (!s) {
-      s = { name, step: [], time: [], value: [] }
+      s = { name, step: [], time: [], value: [], known: 0 }
       this.series.set(name, s)
     }
     s.step.push(step)
     s.time.push(t)
-    s.value.push(typeof v === 'number' && Number.isFinite(v) ? v : null)
+    const known = typeof v === 'number' && Number.isFinite(v)
+    s.value.push(known ? v : null)
+    if (known) s.known++
     this.points++
   }
 
@@ -102,6 +106,7 @@ export class MetricSeries {
       s.step = s.step.slice(0, n)
       s.time = s.time.slice(0, n)
       s.value = s.value.slice(0, n)
+      s.known = s.value.reduce<number>((k, v) => (v === null ? k : k + 1), 0)
     }
   }
 

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { useI18n } from '../i18n'
 import { curveTable } from '../lib/csv'
-import { decimate, trimmed } from '../lib/decimate'
+import { decimate, GrowingPicks, trimmed } from '../lib/decimate'
 import { formatClock, formatCompact, formatDuration, formatMetric, isShare } from '../lib/format'
 import { usePreference } from '../lib/preferences'
 import { saveBlob, saveText } from '../lib/save'
@@ -156,11 +156,20 @@ function useVisible(ref: React.RefObject<HTMLElement | null>): boolean {
 
 const SIDES = ['train', 'eval'] as const
 
+/** What was computed of a series and holds for the points that are there already. */
+interface Kept {
+  smoother: Smoother
+  plain: GrowingPicks
+  smooth: GrowingPicks
+}
+
+const drawable = (v: number | null, positive: boolean) => (v !== null && positive && v <= 0 ? null : v)
+
 /** The lines of one metric, as few points as the picture needs. */
 function useLines(name: string, sources: readonly CurveSource[], version: unknown, view: View) {
   const { t, locale } = useI18n()
   const { axis, weight, logarithmic, trim, range } = view
-  const [smoothers] = useState(() => new Map<object, Smoother>())
+  const [kept] = useState(() => new Map<object, Kept>())
   return useMemo(() => {
     void version // the series are growing objects; the version says that they grew
     const lines: ChartLine[] = []
@@ -171,10 +180,17 @@ function useLines(name: string, sources: readonly CurveSource[], version: unknow
       for (const side of SIDES) {
         const s = run.series.get(`${side}/${name}`)
         if (!s || s.step.length === 0) continue
-        count += s.value.reduce<number>((n, v) => (v === null ? n : n + 1), 0)
+        count += s.known
         const n = s.step.length
-        const cut = (values: readonly (number | null)[]) =>
-          decimate(n, (i) => run.xOf(s, i, axis), values, range, COLUMNS, positive)
+        let own = kept.get(s)
+        if (!own)
+          kept.set(s, (own = { smoother: new Smoother(), plain: new GrowingPicks(), smooth: new GrowingPicks() }))
+        const cut = (values: readonly (number | null)[], picks: GrowingPicks): Line => {
+          const x = (i: number) => run.xOf(s, i, axis)
+          if (range) return decimate(n, x, values, range, COLUMNS, positive)
+          const at = picks.of(values, COLUMNS, positive)
+          return { x: at.map(x), y: at.map((i) => drawable(values[i] ?? null, positive)) }
+        }
         const sideLabel = t(side === 'train' ? 'side.train' : 'side.eval')
         const look = {
           label: color === null ? sideLabel : `${label} ${sideLabel}`,
@@ -183,16 +199,14 @@ function useLines(name: string, sources: readonly CurveSource[], version: unknow
         }
         if (weight > 0) {
           lines.push({ ...look, faint: true })
-          drawn.push(cut(s.value))
+          drawn.push(cut(s.value, own.plain))
         }
-        let smoother = smoothers.get(s)
-        if (!smoother) smoothers.set(s, (smoother = new Smoother()))
         lines.push({ ...look, points: n < 40, value: (v) => formatMetric(name, v, locale) })
-        drawn.push(cut(smoother.of(s.value, weight)))
+        drawn.push(cut(own.smoother.of(s.value, weight), own.smooth))
       }
     const limits = trim && !positive ? trimmed(drawn.map((d) => d.y)) : null
     return { lines, data: drawn.length ? align(drawn) : [[]], count, limits, positive }
-  }, [sources, version, name, axis, weight, logarithmic, trim, range, locale, t, smoothers])
+  }, [sources, version, name, axis, weight, logarithmic, trim, range, locale, t, kept])
 }
 
 function MetricChart({

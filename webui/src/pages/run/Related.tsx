@@ -1,3 +1,4 @@
+import { memo } from 'react'
 import { Link } from 'wouter'
 import { useJobs } from '../../api/hooks'
 import type { Job } from '../../api/types'
@@ -9,7 +10,7 @@ import { Card, JobPill, LinkButton } from '../../widgets/basic'
 const nameOf = (ref: string | null) => (ref ? parseRef(ref).name : null)
 
 /** Runs that differ in something but share the model or the data: the ones it is compared with. */
-export function Related({ job }: { job: Job }) {
+export const Related = memo(function Related({ job }: { job: Job }) {
   const { t, locale } = useI18n()
   const jobs = useJobs(job.task ? { task: job.task } : {})
   const all = jobs.data?.pages.flatMap((p) => p.items) ?? []
@@ -52,4 +53,4 @@ export function Related({ job }: { job: Job }) {
       </ul>
     </Card>
   )
-}
+})

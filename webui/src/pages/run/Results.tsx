@@ -1,3 +1,4 @@
+import { memo } from 'react'
 import { useArtifacts, artifactUrl, useZip } from '../../api/hooks'
 import { isFinal, type Artifact, type Job } from '../../api/types'
 import { useI18n } from '../../i18n'
@@ -8,7 +9,7 @@ import { Icon } from '../../widgets/icons'
 const weightiness = (a: Artifact): number => (a.name.startsWith('weights') ? 0 : a.name === 'report.json' ? 1 : 2)
 
 /** What one came for first; checkpoints are many and seldom wanted, so they are folded. */
-export function Results({ job }: { job: Job }) {
+export const Results = memo(function Results({ job }: { job: Job }) {
   const { t, locale } = useI18n()
   const artifacts = useArtifacts(job.id)
   const zip = useZip()
@@ -60,7 +61,7 @@ export function Results({ job }: { job: Job }) {
       )}
     </Card>
   )
-}
+})
 
 function ArtifactList({ id, items }: { id: number; items: readonly Artifact[] }) {
   const { locale } = useI18n()

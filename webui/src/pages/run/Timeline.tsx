@@ -1,3 +1,4 @@
+import { memo } from 'react'
 import { useJobEvents } from '../../api/hooks'
 import type { JobEvent } from '../../api/types'
 import { useI18n, type MessageKey, type Translate } from '../../i18n'
@@ -17,7 +18,7 @@ const names: Record<string, MessageKey> = {
   requeue: 'event.requeue',
 }
 
-export function Timeline({ id }: { id: number }) {
+export const Timeline = memo(function Timeline({ id }: { id: number }) {
   const { t, locale } = useI18n()
   const events = useJobEvents(id)
   return (
@@ -45,7 +46,7 @@ export function Timeline({ id }: { id: number }) {
       </ol>
     </Card>
   )
-}
+})
 
 /** The known members as words, the others as they are. */
 function detailOf(e: JobEvent, t: Translate): string {
