@@ -27,7 +27,7 @@ static struct model_spec *spec_of(const struct op_case *c)
     struct model_spec *m = model_spec_create("case");
     char names[64] = "";
     for (int i = 0; i < c->inputs; i++) {
-        char name[8];
+        char name[16];
         const struct shape *s = c->in[i].rank ? &c->in[i] : &c->in[0];
         snprintf(name, sizeof(name), "in%d", i);
         model_spec_input(m, name, s, c->dtype);
