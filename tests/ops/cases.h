@@ -22,6 +22,7 @@ struct op_case {
     struct param_set params[6]; /* until name is NULL */
     double scale;               /* of the inputs, which are in -1..1 otherwise */
     bool relu;                  /* also with relu fused */
+    bool large;                 /* not differentiated numerically: smaller cases of the type are */
     bool blocked;               /* performance with inputs by blocks of 8 channels */
     bool speed;                 /* for the performance mode only */
 };
