@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "kernels/formats/import.h"
 #include "kernels/train/fit.h"
 
 /* A file with what was found in it. */
@@ -54,8 +55,10 @@ static int read_model(struct run *r, struct source *s, struct err *err)
     for (int i = 0; i < o->layer_count; i++)
         if (layer_library_load(r->library, o->layers[i], &s->findings, err))
             return findings_failed(&s->findings) ? EXIT_VERIFICATION : -1;
-    if (file_read(o->model, MODEL_FILE_MAX, &s->text, err))
+    if (file_read(o->model, IMPORT_FILE_MAX, &s->text, err))
         return -1;
+    if (import_in_place(&s->text, &r->imported, &s->findings))
+        return EXIT_VERIFICATION;
     r->model = model_parse(s->text.data, s->text.len, r->library, &s->findings);
     r->graph = r->model ? graph_build(r->model, &s->findings) : NULL;
     return r->graph ? 0 : EXIT_VERIFICATION;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "kernels/train/generate.h"
+#include "kernels/formats/import.h"
 #include "kernels/train/run.h"
 #include "kernels/train/trained.h"
 #include "kernels/verify/verify.h"
@@ -108,7 +109,8 @@ static const struct {
     {"train", train_main},       {"verify", verify_main},
     {"layers", layers_main},     {"make-digits", make_digits_main},
     {"evaluate", evaluate_main}, {"predict", predict_main},
-    {"generate", generate_main}, {"version", version_main},
+    {"generate", generate_main}, {"import", import_main},
+    {"export", export_main},     {"version", version_main},
 };
 
 static int help(void)
@@ -130,7 +132,8 @@ int main(int argc, char **argv)
     if (argv[1][0] == '-')
         return train_main(argc, argv);
     fprintf(stderr,
-            "trainyard-train: there is no command %s: train, evaluate, predict, generate, verify, layers, "
+            "trainyard-train: there is no command %s: train, evaluate, predict, generate, import, export, "
+            "verify, layers, "
             "make-digits, "
             "version\n",
             argv[1]);

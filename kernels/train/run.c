@@ -25,6 +25,22 @@ static int default_threads(const struct run *r, int64_t rows)
     return threads > 1 ? (int)threads : 1;
 }
 
+/* The weights of the foreign file that the model came from. Their shapes were compared when it was translated. */
+static void take_imported(struct run *r)
+{
+    size_t n, count;
+    const struct executor_weight *list = executor_weight_list(r->executor, &n);
+    float *weights = executor_weights(r->executor, &count), *states = executor_states(r->executor, &count);
+    for (size_t k = 0; k < r->imported.weight_count; k++)
+        for (size_t i = 0; i < n; i++) {
+            const struct tensor_entry *t = &r->imported.weights[k];
+            if (!strcmp(list[i].name, t->name) && t->bytes == list[i].count * sizeof(float))
+                memcpy((list[i].def->trainable ? weights : states) + list[i].first, t->data, t->bytes);
+        }
+    if (r->imported.weight_count)
+        executor_weights_changed(r->executor);
+}
+
 static int plan_executor(struct run *r, struct err *err)
 {
     const struct train_options *o = r->options;
@@ -37,6 +53,7 @@ static int plan_executor(struct run *r, struct err *err)
     r->executor = executor_create(r->graph, &r->algorithm, &eo, err);
     if (!r->executor)
         return -1;
+    take_imported(r);
     if (o->weights && start_weights_load(r->executor, o->weights, false, &r->note, err))
         return -1;
     executor_weights(r->executor, &r->weight_count);
@@ -211,6 +228,7 @@ void run_destroy(struct run *r)
     metrics_free(&r->eval_metrics);
     if (r->data)
         dataset_close(r->data);
+    translation_free(&r->imported);
     graph_destroy(r->graph);
     model_spec_destroy(r->model);
     layer_library_destroy(r->library);

@@ -13,6 +13,7 @@
 #include "base/finding.h"
 #include "kernels/data/dataset.h"
 #include "kernels/data/loader.h"
+#include "kernels/formats/translation.h"
 #include "kernels/graph/graph.h"
 #include "kernels/optim/metrics.h"
 #include "kernels/optim/optimizer.h"
@@ -53,6 +54,7 @@ struct run {
     struct model_spec *model;
     struct algorithm algorithm;
     struct graph *graph;
+    struct translation imported; /* a foreign model file's weights, to begin with */
     struct dataset *data;
     struct dist *dist;
     struct executor *executor;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "kernels/formats/import.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "kernels/train/fit.h"
@@ -165,7 +166,14 @@ static void check_together(struct verification *v, struct fit *x, int ranks)
 
 static void read_model(struct verification *v, struct fit *x)
 {
+    struct translation imported = {0};
     struct findings f = {0};
+    if (import_in_place(&x->model_text, &imported, &f)) {
+        translation_free(&imported);
+        take(v, &f, "model");
+        return;
+    }
+    translation_free(&imported);
     x->m = model_parse(buf_str(&x->model_text), x->model_text.len, x->library, &f);
     x->g = x->m ? graph_build(x->m, &f) : NULL;
     findings_locate(&f, buf_str(&x->model_text), x->model_text.len);
@@ -183,7 +191,7 @@ static bool read_algorithm(struct verification *v, struct fit *x)
 
 static int read_files(struct verification *v, struct fit *x, struct err *err)
 {
-    if (file_read(v->o->model, MODEL_FILE_MAX, &x->model_text, err) ||
+    if (file_read(v->o->model, IMPORT_FILE_MAX, &x->model_text, err) ||
         file_read(v->o->algorithm, ALGORITHM_FILE_MAX, &x->algorithm_text, err) ||
         !(x->library = load_layers(v, err)))
         return -1;

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "kernels/formats/import.h"
 #include "kernels/verify/checks.h"
 
 static void write_summary(struct verification *v, const struct model_spec *m, const struct graph *g)
@@ -46,11 +47,17 @@ int verify_model_file(struct verification *v, struct err *err)
 {
     struct buf text = {0};
     struct layer_library *library = NULL;
-    int rc = file_read(v->o->file, MODEL_FILE_MAX, &text, err);
+    struct translation imported = {0};
+    int rc = file_read(v->o->file, IMPORT_FILE_MAX, &text, err);
     if (!rc && !(library = load_layers(v, err)))
         rc = -1;
-    if (!rc)
+    if (!rc && !import_in_place(&text, &imported, &v->f)) {
+        if (imported.count)
+            check_passed(v, "model.import", "an ONNX file; %zu of its tensors are weights to begin with",
+                         imported.weight_count);
         check_text(v, &text, library);
+    }
+    translation_free(&imported);
     layer_library_destroy(library);
     buf_free(&text);
     return rc;

@@ -152,15 +152,21 @@ int main(int argc, char **argv)
         if (c->speed)
             continue;
         struct findings f = {0};
+        char *base = NULL;
         struct model_spec *m = spec_of(c);
         struct graph *g = graph_build(m, &f);
-        char *base = xasprintf("%s/%03d", argv[1], i);
+        if (g && onnx_export_obstacle(g)) { /* the run's report names it then */
+            printf("refused %s\n", c->type);
+            goto next;
+        }
+        base = xasprintf("%s/%03d", argv[1], i);
         if (!g) {
             fprintf(stderr, "case %d (%s): %s\n", i, c->type, f.count ? f.items[0].message : "?");
             return 1;
         }
         write_case(c, &g->nodes[g->node_count - 1], g, base);
         free(base);
+    next:
         findings_free(&f);
         graph_destroy(g);
         model_spec_destroy(m);
