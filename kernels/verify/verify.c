@@ -42,7 +42,7 @@ static int usage(FILE *to, int code)
           "  --layer FILE      a layer file that the model or layer uses\n"
           "  --pack OUT        where to write the packed dataset\n"
           "  --options JSON    of a dataset: {\"target\", \"task_type\", \"test_fraction\", \"seed\", "
-          "\"header\", \"standardise\", \"format\"}\n"
+          "\"header\", \"standardise\", \"format\", ...: docs/verification.md}\n"
           "  --ranks N         how many ranks will train\n"
           "  --set P=V         an override inside the algorithm file\n",
           to);
