@@ -53,6 +53,7 @@ int asset_delete(struct cli *cli, const struct args *args, struct err *err);
 int verify_run(struct cli *cli, const struct args *args, struct err *err);
 int train_run(struct cli *cli, const struct args *args, struct err *err);
 int submit_run(struct cli *cli, const struct args *args, struct err *err);
+int sim_verb(struct cli *cli, const struct args *args, struct err *err);
 int ps_run(struct cli *cli, const struct args *args, struct err *err);
 int show_run(struct cli *cli, const struct args *args, struct err *err);
 int logs_run(struct cli *cli, const struct args *args, struct err *err);

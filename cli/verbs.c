@@ -93,6 +93,13 @@ static const struct opt submit_opts[] = {
     {"hold",          'H', OPT_FLAG, NULL,   "Keep it from starting until it is released."},
     {"follow",        'f', OPT_FLAG, NULL,   "Show it live, and end with its exit status."},
     {0}};
+static const struct opt sim_opts[] = {
+    {"trace",    0, OPT_STR, "FILE",   "Jobs as CSV: ours or Alibaba's cluster-trace-gpu-v2023."},
+    {"generate", 0, OPT_STR, "JOBS",   "So many jobs of chance, instead of a trace."},
+    {"seed",     0, OPT_STR, "N",      "Of the chance (default 1)."},
+    {"nodes",    0, OPT_STR, "N|FILE", "So many nodes of 64 cores, 512 GiB and 8 GPUs (default 16), or a list as CSV."},
+    {"policy",   0, OPT_STR, "NAME",   "default, fifo, first-fit, easy, conservative or sjf."},
+    {0}};
 static const struct opt ps_opts[] = {
     {"all",      'a', OPT_FLAG, NULL,     "Also the jobs that have ended."},
     {"task",     't', OPT_STR,  "TASK",   "Only of this task."},
@@ -167,6 +174,7 @@ const struct verb verbs[] = {
     {"metrics", "JOB", "Show the numbers of a run.", NULL, metrics_opts, NULL, 1, 1, metrics_run},
     {"results", "JOB", "Download what a run left.", NULL, results_opts, NULL, 1, 1, results_run},
     {"cancel", "JOB...", "End jobs.", NULL, NULL, NULL, 1, -1, cancel_run},
+    {"sim", "", "Simulate the scheduler on a trace, with a report; needs no server.", NULL, sim_opts, NULL, 0, 0, sim_verb},
     {"node", NULL, "Nodes: the machines.", NULL, NULL, node_subs, 0, 0, NULL},
     {"version", "", "Print the version.", NULL, NULL, NULL, 0, 0, version_run},
     {"help", "[COMMAND]", "Say what there is.", NULL, NULL, NULL, 0, 2, help_run},

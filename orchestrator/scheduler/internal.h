@@ -27,11 +27,10 @@ struct owner;
 struct entry {
     struct sched_job job;
     struct owner *owner;
-    double rank;    /* its place among its owner's: priority without what changes with time */
-    double started; /* of one that runs */
+    double rank; /* its place among its owner's: priority without what changes with time */
+    double ends; /* of one that runs: when its time is over */
     struct part *parts;
     int count;
-    size_t slot;        /* of one that runs: in scheduler.running */
     struct entry *next; /* in its hash bucket */
 };
 
@@ -62,7 +61,7 @@ struct scheduler {
     size_t node_count, node_cap, name_cap;
     struct owner **owners;
     size_t owner_count, owner_cap;
-    struct entry **running;
+    struct entry **running; /* in order of their end */
     size_t running_count, running_cap;
     struct entry **buckets; /* by id */
     size_t bucket_count, entry_count;

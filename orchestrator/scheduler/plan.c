@@ -28,34 +28,51 @@ void plan_note_start(struct scheduler *s, const struct entry *e, double ends)
             place_charge(s->plan[i].used, &e->job.request, e->parts, e->count, 1);
 }
 
-/* Something that ends: a job that runs, or a reservation (entry NULL). */
+/* The ends of what runs and of what is reserved, in order of time. */
+struct endings {
+    const struct scheduler *s;
+    double now;
+    size_t running;                      /* the next of scheduler.running */
+    int order[SCHED_RESERVATIONS], next; /* the plan by its ends */
+};
+
 struct ending {
     double at;
-    const struct entry *entry;
+    const struct entry *entry; /* NULL: a reservation's */
     int64_t id;
 };
 
-static int by_time(const void *a, const void *b)
+static struct endings endings_of(const struct scheduler *s, double now)
 {
-    const struct ending *x = a, *y = b;
-    if (x->at != y->at)
-        return x->at < y->at ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
+    struct endings e = {.s = s, .now = now};
+    for (int i = 0; i < s->planned; i++) {
+        int k = i;
+        for (; k > 0 && s->plan[e.order[k - 1]].ends > s->plan[i].ends; k--)
+            e.order[k] = e.order[k - 1];
+        e.order[k] = i;
+    }
+    return e;
 }
 
-static size_t endings(const struct scheduler *s, double now, struct ending *out)
+static bool peek(const struct endings *e, struct ending *out)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s->running_count; i++) {
-        const struct entry *e = s->running[i];
-        double at = e->started + plan_length(s, &e->job);
-        /* Past its limit: its end is on the way. */
-        out[n++] = (struct ending){at > now ? at : now + 1, e, e->job.id};
-    }
-    for (int i = 0; i < s->planned; i++)
-        out[n++] = (struct ending){s->plan[i].ends, NULL, s->plan[i].entry->job.id};
-    qsort(out, n, sizeof(*out), by_time);
-    return n;
+    const struct entry *runs = e->running < e->s->running_count ? e->s->running[e->running] : NULL;
+    const struct reservation *kept = e->next < e->s->planned ? &e->s->plan[e->order[e->next]] : NULL;
+    /* Past its limit: its end is on the way. */
+    double at = runs && runs->ends > e->now ? runs->ends : e->now + 1;
+    if (runs && (!kept || at <= kept->ends))
+        *out = (struct ending){at, runs, runs->job.id};
+    else if (kept)
+        *out = (struct ending){kept->ends, NULL, kept->entry->job.id};
+    return runs || kept;
+}
+
+static void step(struct endings *e, const struct ending *seen)
+{
+    if (seen->entry)
+        e->running++;
+    else
+        e->next++;
 }
 
 /* used at time t: what runs then, and what is reserved. */
@@ -109,8 +126,9 @@ bool plan_reserve(struct scheduler *s, const struct entry *e, double now)
     if (s->planned >= s->policy.reservations || s->planned >= SCHED_RESERVATIONS)
         return false;
     const struct sched_request *r = &e->job.request;
-    size_t bytes = (s->node_count + 1) * sizeof(struct amount), count, i = 0;
-    struct ending *list = xcalloc(s->running_count + (size_t)s->planned + 1, sizeof(*list));
+    size_t bytes = (s->node_count + 1) * sizeof(struct amount);
+    struct endings list = endings_of(s, now);
+    struct ending why, more;
     struct amount *used = xmalloc(bytes), *then = xmalloc(bytes);
     struct part *parts = xcalloc(s->node_count + 1, sizeof(*parts));
     int64_t room = 0;
@@ -118,29 +136,26 @@ bool plan_reserve(struct scheduler *s, const struct entry *e, double now)
     place_used(s, used);
     for (size_t n = 0; n < s->node_count; n++)
         room += place_room(&s->nodes[n], &used[n], r);
-    count = endings(s, now, list);
-    while (i < count && !found) {
-        const struct ending *why = &list[i];
-        for (double at = why->at; i < count && list[i].at == at; i++) {
-            if (!list[i].entry)
+    while (!found && peek(&list, &why)) {
+        for (double at = why.at; peek(&list, &more) && more.at == at; step(&list, &more)) {
+            if (!more.entry)
                 continue;
-            why = &list[i];
-            sure &= why->entry->job.time_limit > 0;
-            room += end_one(s, why->entry, r, used);
+            why = more;
+            sure &= why.entry->job.time_limit > 0;
+            room += end_one(s, why.entry, r, used);
         }
         if (room < r->ranks)
             continue; /* without looking at each node */
         memcpy(then, used, bytes);
-        add_reserved(s, why->at, then);
-        int n = place_fit(s, r, then, why->at, why->at + plan_length(s, &e->job), parts);
+        add_reserved(s, why.at, then);
+        int n = place_fit(s, r, then, why.at, why.at + plan_length(s, &e->job), parts);
         found = n > 0;
         if (found)
-            note(s, e, why, sure, then, parts, n);
+            note(s, e, &why, sure, then, parts, n);
     }
     if (!found)
         free(then);
     free(parts);
     free(used);
-    free(list);
     return found;
 }

@@ -177,16 +177,33 @@ static void charge(struct scheduler *s, const struct entry *e, int sign)
     }
 }
 
+/* Where e stands, or belongs, among the running, which are in order of their end. */
+static size_t running_place(const struct scheduler *s, const struct entry *e)
+{
+    size_t low = 0, high = s->running_count;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        const struct entry *x = s->running[mid];
+        if (x->ends < e->ends || (x->ends == e->ends && x->job.id < e->job.id))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 /* e has its parts. */
 static void start(struct scheduler *s, struct entry *e, double now)
 {
     share_settle(&s->policy, e->owner, now);
     e->owner->rate += share_cores(&e->job.request);
-    e->started = now;
     charge(s, e, 1);
     s->running = vec_grow(s->running, &s->running_cap, s->running_count + 1, sizeof(struct entry *));
-    e->slot = s->running_count;
-    s->running[s->running_count++] = e;
+    e->ends = now + plan_length(s, &e->job);
+    size_t at = running_place(s, e);
+    memmove(s->running + at + 1, s->running + at, (s->running_count - at) * sizeof(struct entry *));
+    s->running[at] = e;
+    s->running_count++;
 }
 
 void scheduler_add_running(struct scheduler *s, const struct sched_job *job, double started,
@@ -215,8 +232,9 @@ void scheduler_remove(struct scheduler *s, int64_t job, double now)
         share_settle(&s->policy, e->owner, now);
         e->owner->rate -= share_cores(&e->job.request);
         charge(s, e, -1);
-        s->running[e->slot] = s->running[--s->running_count];
-        s->running[e->slot]->slot = e->slot;
+        size_t i = running_place(s, e);
+        memmove(s->running + i, s->running + i + 1, (s->running_count - i - 1) * sizeof(struct entry *));
+        s->running_count--;
     } else {
         queue_remove(e);
     }
@@ -231,7 +249,7 @@ struct refused {
     double length;
 };
 
-enum { REFUSED = 32 };
+enum { REFUSED = 64 };
 
 struct passing {
     struct scheduler *s;
@@ -262,7 +280,14 @@ static bool hopeless(const struct passing *p, const struct sched_request *r, dou
 
 static void remember(struct passing *p, const struct sched_request *r, double length)
 {
-    p->refused[p->refused_next] = (struct refused){*r, length};
+    struct refused new = {*r, length};
+    for (int i = 0; i < p->refused_count; i++) {
+        if (asks_as_much(&p->refused[i].request, p->refused[i].length, &new)) {
+            p->refused[i] = new; /* says more than that one did */
+            return;
+        }
+    }
+    p->refused[p->refused_next] = new;
     p->refused_next = (p->refused_next + 1) % REFUSED;
     if (p->refused_count < REFUSED)
         p->refused_count++;
@@ -277,7 +302,8 @@ static bool try_one(struct passing *p, struct entry *e)
         return false;
     int count = place_fit(s, r, p->used, p->now, p->now + length, p->parts);
     if (!count) {
-        remember(p, r, length);
+        /* Without the room even now, however short it were? */
+        remember(p, r, place_fit(s, r, p->used, p->now, p->now, p->parts) ? length : 0);
         return false;
     }
     e->parts = xcalloc((size_t)count, sizeof(*e->parts));
@@ -290,6 +316,15 @@ static bool try_one(struct passing *p, struct entry *e)
         p->shares[i] = (struct sched_share){s->nodes[e->parts[i].node].name, e->parts[i].ranks};
     p->place(e->job.id, p->shares, count, p->arg);
     return true;
+}
+
+static bool fits_empty(const struct scheduler *s, const struct sched_request *r)
+{
+    const struct amount nothing = {{0}};
+    int64_t room = 0;
+    for (size_t i = 0; i < s->node_count && room < r->ranks; i++)
+        room += place_room(&s->nodes[i], &nothing, r);
+    return room >= r->ranks;
 }
 
 void scheduler_pass(struct scheduler *s, double now, sched_place_f place, void *arg)
@@ -308,7 +343,8 @@ void scheduler_pass(struct scheduler *s, double now, sched_place_f place, void *
             continue;
         queue_keep(e);
         plan_reserve(s, e, now);
-        open = s->policy.overtake;
+        /* In strict order, too, one that can never start keeps nobody. */
+        open = s->policy.overtake || !fits_empty(s, &e->job.request);
     }
     queue_end(s);
     free(p.used);
@@ -338,15 +374,6 @@ static struct totals totals_of(const struct scheduler *s)
         }
     }
     return t;
-}
-
-static bool fits_empty(const struct scheduler *s, const struct sched_request *r)
-{
-    const struct amount nothing = {{0}};
-    int64_t room = 0;
-    for (size_t i = 0; i < s->node_count && room < r->ranks; i++)
-        room += place_room(&s->nodes[i], &nothing, r);
-    return room >= r->ranks;
 }
 
 static bool fits_now(const struct scheduler *s, const struct sched_request *r)

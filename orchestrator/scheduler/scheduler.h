@@ -7,6 +7,7 @@
  *   place.c      which nodes, all ranks or none
  *   plan.c       when the first of those that wait will start; nobody behind may delay them
  *   scheduler.c  the pass that asks the four
+ *   sim.c        drives all that from a trace
  */
 #ifndef ORCHESTRATOR_SCHEDULER_SCHEDULER_H
 #define ORCHESTRATOR_SCHEDULER_SCHEDULER_H
