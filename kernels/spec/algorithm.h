@@ -1,6 +1,6 @@
 /* algorithm: how to train, checked. From an algorithm file (trainyard.algorithm/1) by algorithm_parse (needs
  * jansson), or algorithm_default() and fields set in C. Every member, its limits, default and help is a row
- * of a table in algorithm.c; parser, JSON Schema, documentation and algorithm_write_json come from the rows.
+ * of a table in algorithm_rows.c; parser, JSON Schema, documentation and algorithm_write_json come from the rows.
  * Who computes: optim/.
  */
 #ifndef KERNELS_SPEC_ALGORITHM_H
