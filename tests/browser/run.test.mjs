@@ -125,7 +125,7 @@ test('a person trains a model by the console alone', { timeout: 300_000 }, async
   })
 
   await step('makes a task', async () => {
-    await page.getByRole('link', { name: 'Tasks' }).click()
+    await page.getByRole('link', { name: 'Tasks', exact: true }).click()
     await page.getByRole('button', { name: 'New task' }).first().click()
     await page.locator('dialog').getByLabel('Name', { exact: true }).fill(task)
     await page.locator('dialog').getByLabel('Description').fill('Bars under noise')

@@ -134,7 +134,7 @@ export function Shell({ user, children }: { user: User; children: ReactNode }) {
         <button
           type="button"
           className="side-search"
-          aria-label={t('palette.open')}
+
           onClick={() => setOpened('palette')}
         >
           <Icon name="search" size={15} />
