@@ -29,7 +29,8 @@ static int measure(const struct dataset *d, const struct loader_options *o)
     double began = seconds();
     for (int64_t i = 1; i < loader_batches_per_epoch(l); i++)
         samples += loader_next(l)->count;
-    printf("%s: %.0f samples/s\n", o->augment.on ? "crop and flip" : "as they are", (double)samples / (seconds() - began));
+    printf("%s: %.0f samples/s\n", o->augment.on ? "crop and flip" : "as they are",
+           (double)samples / (seconds() - began));
     loader_destroy(l);
     return 0;
 }
@@ -42,7 +43,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_loader: %s\n", argc > 1 ? err.text : "usage: bench_loader PACK [BATCH]");
         return 2;
     }
-    struct loader_options o = {.batch = argc > 2 ? strtol(argv[2], NULL, 10) : 128, .seed = 1, .shuffle = true, .as_float = true};
+    struct loader_options o = {
+        .batch = argc > 2 ? strtol(argv[2], NULL, 10) : 128, .seed = 1, .shuffle = true, .as_float = true};
     int rc = 0;
     for (int i = 0; i < RUNS && !rc; i++)
         rc = measure(d, &o);

@@ -88,7 +88,8 @@ static struct graph *network(void)
     return g;
 }
 
-static void step(struct executor *x, struct optimizer *o, const float *image, const int32_t *classes, int64_t at)
+static void step(struct executor *x, struct optimizer *o, const float *image, const int32_t *classes,
+                 int64_t at)
 {
     const void *inputs[] = {image};
     const struct executor_batch b = {.inputs = inputs, .rows = ROWS, .step = at};
