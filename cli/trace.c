@@ -136,11 +136,13 @@ static int by_id(const void *a, const void *b)
 
 static int check_ids(struct trace *t, const char *path, struct err *err)
 {
+    if (t->job_count == 0)
+        return err_set(err, ERR_INVALID, "%s has no job with a duration", path);
     qsort(t->jobs, t->job_count, sizeof(*t->jobs), by_id);
     for (size_t i = 1; i < t->job_count; i++)
         if (t->jobs[i].job.id == t->jobs[i - 1].job.id)
             return err_set(err, ERR_INVALID, "%s has job %lld twice", path, (long long)t->jobs[i].job.id);
-    return t->job_count ? 0 : err_set(err, ERR_INVALID, "%s has no job with a duration", path);
+    return 0;
 }
 
 int trace_read(const char *path, struct trace *out, struct err *err)
