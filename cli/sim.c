@@ -44,8 +44,9 @@ static int set_policy(const char *name, struct trace *t, struct sched_policy *p,
         }
         return 0;
     }
-    return err_set(err, ERR_INVALID,
-                   "there is no policy \"%.40s\"; there are default, fifo, first-fit, easy, conservative, sjf", name);
+    return err_set(
+        err, ERR_INVALID,
+        "there is no policy \"%.40s\"; there are default, fifo, first-fit, easy, conservative, sjf", name);
 }
 
 /* --- what to simulate ----------------------------------------------------------------------------------- */
@@ -67,14 +68,16 @@ static void generate(struct trace *t, size_t count, size_t nodes, uint64_t seed)
     t->job_count = count;
     for (size_t i = 0; i < count; i++) {
         int64_t ranks = (int64_t)1 << (draw(&seed) % 8 < 4 ? 0 : draw(&seed) % 4);
-        double seconds = 60.0 * (double)((uint64_t)1 << draw(&seed) % 11) * (1 + (double)(draw(&seed) % 1000) / 1000);
+        double seconds =
+            60.0 * (double)((uint64_t)1 << draw(&seed) % 11) * (1 + (double)(draw(&seed) % 1000) / 1000);
         at += gap * 2 * (double)(draw(&seed) % 10000) / 10000;
-        t->jobs[i] = (struct sim_job){.job = {.id = (int64_t)i + 1,
-                                              .owner = 1 + (int64_t)(draw(&seed) % 50),
-                                              .submitted = at,
-                                              .time_limit = (int64_t)(seconds * (1 + (double)(draw(&seed) % 3))) + 1,
-                                              .request = {ranks, 4, (int64_t)16 << 30, 1}},
-                                      .duration = seconds};
+        t->jobs[i] =
+            (struct sim_job){.job = {.id = (int64_t)i + 1,
+                                     .owner = 1 + (int64_t)(draw(&seed) % 50),
+                                     .submitted = at,
+                                     .time_limit = (int64_t)(seconds * (1 + (double)(draw(&seed) % 3))) + 1,
+                                     .request = {ranks, 4, (int64_t)16 << 30, 1}},
+                             .duration = seconds};
     }
 }
 
@@ -90,7 +93,8 @@ static int make_nodes(const struct args *args, const struct trace *t, struct sim
     *count = (size_t)n;
     *nodes = xcalloc(*count, sizeof(**nodes));
     for (size_t i = 0; i < *count; i++) {
-        (*nodes)[i] = (struct sim_node){.cores = t->milli ? 64000 : 64, .memory = (int64_t)512 << 30, .gpus = 8};
+        (*nodes)[i] =
+            (struct sim_node){.cores = t->milli ? 64000 : 64, .memory = (int64_t)512 << 30, .gpus = 8};
         snprintf((*nodes)[i].name, sizeof((*nodes)[i].name), "n%06zu", i + 1);
     }
     return 0;
@@ -100,7 +104,8 @@ static int make_jobs(const struct args *args, struct trace *t, struct err *err)
 {
     int64_t count = 0, nodes = 16, seed = 1;
     const char *path = args_str(args, "trace"), *where = args_str(args, "nodes");
-    if (args_int(args, "generate", 1, 2000000, &count, err) || args_int(args, "seed", 0, INT64_MAX, &seed, err))
+    if (args_int(args, "generate", 1, 2000000, &count, err) ||
+        args_int(args, "seed", 0, INT64_MAX, &seed, err))
         return -1;
     if (!path == !count)
         return err_set(err, ERR_INVALID, "what to simulate? Add --trace FILE or --generate JOBS");
@@ -116,8 +121,8 @@ static int make_jobs(const struct args *args, struct trace *t, struct err *err)
 
 static json_t *spread_json(const struct sim_spread *s)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "mean", s->mean, "median", s->median, "p90", s->p90, "p99", s->p99,
-                     "max", s->most);
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "mean", s->mean, "median", s->median, "p90", s->p90, "p99",
+                     s->p99, "max", s->most);
 }
 
 static void print_spread(const char *what, const struct sim_spread *s)
@@ -133,11 +138,12 @@ static void print(struct cli *cli, const char *policy, const struct trace *t, co
 {
     char text[32];
     if (cli->json) {
-        json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "policy", policy, "jobs",
-                              (json_int_t)r->ended, "never", (json_int_t)r->never, "left_out", (json_int_t)t->left_out,
-                              "completion_seconds", spread_json(&r->completion), "delay_seconds", spread_json(&r->delay),
-                              "makespan_seconds", r->makespan, "cores_used", r->cores_used, "gpus_used", r->gpus_used,
-                              "passes", (json_int_t)r->passes, "most_waiting", (json_int_t)r->most_waiting,
+        json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "policy",
+                              policy, "jobs", (json_int_t)r->ended, "never", (json_int_t)r->never, "left_out",
+                              (json_int_t)t->left_out, "completion_seconds", spread_json(&r->completion),
+                              "delay_seconds", spread_json(&r->delay), "makespan_seconds", r->makespan,
+                              "cores_used", r->cores_used, "gpus_used", r->gpus_used, "passes",
+                              (json_int_t)r->passes, "most_waiting", (json_int_t)r->most_waiting,
                               "pass_seconds_sum", r->pass_seconds, "pass_seconds_max", r->pass_most);
         api_print(o);
         json_decref(o);
@@ -152,9 +158,10 @@ static void print(struct cli *cli, const char *policy, const struct trace *t, co
     print_spread("completion", &r->completion);
     print_spread("queueing delay", &r->delay);
     units_format_duration(r->makespan, text, sizeof(text));
-    printf("\nmakespan %s, cores used %.1f %%, GPUs used %.1f %%\n", text, 100 * r->cores_used, 100 * r->gpus_used);
-    printf("%zu passes, at most %zu jobs waiting, %.1f us a pass, the longest %.1f ms\n", r->passes, r->most_waiting,
-           r->passes ? 1e6 * r->pass_seconds / (double)r->passes : 0, 1e3 * r->pass_most);
+    printf("\nmakespan %s, cores used %.1f %%, GPUs used %.1f %%\n", text, 100 * r->cores_used,
+           100 * r->gpus_used);
+    printf("%zu passes, at most %zu jobs waiting, %.1f us a pass, the longest %.1f ms\n", r->passes,
+           r->most_waiting, r->passes ? 1e6 * r->pass_seconds / (double)r->passes : 0, 1e3 * r->pass_most);
 }
 
 int sim_verb(struct cli *cli, const struct args *args, struct err *err)

@@ -62,7 +62,8 @@ static const char *open_table(struct table *t, const char *path, struct err *err
 static int columns(const struct table *t, int least, struct err *err)
 {
     if (t->count < least)
-        return err_set(err, ERR_INVALID, "%s: line %d has %d columns; expected %d", t->path, t->line, t->count, least);
+        return err_set(err, ERR_INVALID, "%s: line %d has %d columns; expected %d", t->path, t->line,
+                       t->count, least);
     return 0;
 }
 
@@ -73,8 +74,8 @@ static int number(const struct table *t, int i, double min, double *out, struct 
     errno = 0;
     *out = strtod(t->cells[i], &end);
     if (!*t->cells[i] || *end || errno || !(*out >= min && *out <= 1e12))
-        return err_set(err, ERR_INVALID, "%s: line %d, column %d: \"%.30s\" is not a number from %g to 1e12", t->path,
-                       t->line, i + 1, t->cells[i], min);
+        return err_set(err, ERR_INVALID, "%s: line %d, column %d: \"%.30s\" is not a number from %g to 1e12",
+                       t->path, t->line, i + 1, t->cells[i], min);
     return 0;
 }
 
@@ -123,8 +124,7 @@ static int own(struct table *t, struct trace *out, struct err *err)
     j->job.submitted = v[2];
     j->duration = v[3];
     j->job.time_limit = (int64_t)v[4];
-    j->job.request =
-        (struct sched_request){(int64_t)v[5], (int64_t)v[6], (int64_t)v[7] << 20, (int64_t)v[8]};
+    j->job.request = (struct sched_request){(int64_t)v[5], (int64_t)v[6], (int64_t)v[7] << 20, (int64_t)v[8]};
     return 0;
 }
 
@@ -152,8 +152,10 @@ int trace_read(const char *path, struct trace *out, struct err *err)
     const char *first = open_table(&t, path, err);
     int rc = first ? 1 : -1;
     if (first && strcmp(first, "name") != 0 && strcmp(first, "id") != 0)
-        rc = err_set(err, ERR_INVALID, "%s: the header begins with \"%.30s\"; expected \"id\" or \"name\" (see docs/scheduling.md)",
-                     path, first);
+        rc = err_set(
+            err, ERR_INVALID,
+            "%s: the header begins with \"%.30s\"; expected \"id\" or \"name\" (see docs/scheduling.md)",
+            path, first);
     out->milli = rc == 1 && !strcmp(first, "name");
     while (rc == 1 && (rc = next_line(&t, err)) == 1)
         if (out->milli ? pod(&t, out, err) : own(&t, out, err))

@@ -142,9 +142,11 @@ static struct sim_spread spread(double *values, size_t n)
                                values[(n - 1) * 99 / 100], values[n - 1]};
 }
 
-static void report(const struct sim *s, const struct sim_node *nodes, size_t node_count, struct sim_report *out)
+static void report(const struct sim *s, const struct sim_node *nodes, size_t node_count,
+                   struct sim_report *out)
 {
-    double *completion = xcalloc(s->count + 1, sizeof(double)), *delay = xcalloc(s->count + 1, sizeof(double));
+    double *completion = xcalloc(s->count + 1, sizeof(double)),
+           *delay = xcalloc(s->count + 1, sizeof(double));
     double first = s->count ? s->jobs[s->arrival[0]].job.submitted : 0, last = first, cores = 0, gpus = 0;
     for (size_t i = 0; i < s->count; i++) {
         const struct sim_job *j = &s->jobs[i];
@@ -169,8 +171,8 @@ static void report(const struct sim *s, const struct sim_node *nodes, size_t nod
     free(delay);
 }
 
-void sim_run(const struct sched_policy *policy, const struct sim_node *nodes, size_t node_count, struct sim_job *jobs,
-             size_t job_count, double (*clock)(void), struct sim_report *out)
+void sim_run(const struct sched_policy *policy, const struct sim_node *nodes, size_t node_count,
+             struct sim_job *jobs, size_t job_count, double (*clock)(void), struct sim_report *out)
 {
     struct sim s = {.scheduler = scheduler_create(policy), .jobs = jobs, .count = job_count};
     size_t next = 0;

@@ -11,8 +11,8 @@ struct sim_node {
 };
 
 struct sim_job {
-    struct sched_job job; /* submitted: when it arrives */
-    double duration;      /* seconds */
+    struct sched_job job;  /* submitted: when it arrives */
+    double duration;       /* seconds */
     double started, ended; /* written; ended 0: it could never start */
 };
 
@@ -22,7 +22,7 @@ struct sim_spread {
 };
 
 struct sim_report {
-    size_t ended, never; /* never: larger than the cluster */
+    size_t ended, never;                 /* never: larger than the cluster */
     struct sim_spread completion, delay; /* from arrival to end; from arrival to start */
     double makespan;                     /* from the first arrival to the last end */
     double cores_used, gpus_used;        /* part of the cluster, over the makespan */
@@ -31,7 +31,7 @@ struct sim_report {
 };
 
 /* clock, which may be NULL, is read around each pass. Jobs may stand in any order; ids must differ. */
-void sim_run(const struct sched_policy *policy, const struct sim_node *nodes, size_t node_count, struct sim_job *jobs,
-             size_t job_count, double (*clock)(void), struct sim_report *out);
+void sim_run(const struct sched_policy *policy, const struct sim_node *nodes, size_t node_count,
+             struct sim_job *jobs, size_t job_count, double (*clock)(void), struct sim_report *out);
 
 #endif
