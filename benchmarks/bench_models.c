@@ -100,6 +100,52 @@ static struct graph *resnet20(void)
     return finish(m);
 }
 
+/* layer_norm, attention, add; layer_norm, dense, gelu, dense, add; named stem + a letter. The name of the last is left in `before`. */
+static void transformer_block(struct model_spec *m, int index, char before[64])
+{
+    char n1[64], at[64], s1[64], n2[64], wide[64], act[64], narrow[64], from[160];
+    snprintf(n1, sizeof(n1), "b%dn1", index);
+    snprintf(at, sizeof(at), "b%dat", index);
+    snprintf(s1, sizeof(s1), "b%ds1", index);
+    snprintf(n2, sizeof(n2), "b%dn2", index);
+    snprintf(wide, sizeof(wide), "b%dwide", index);
+    snprintf(act, sizeof(act), "b%dgelu", index);
+    snprintf(narrow, sizeof(narrow), "b%dnarrow", index);
+    model_spec_add(m, n1, "layer_norm", before);
+    struct spec_layer *attention = model_spec_add(m, at, "multi_head_attention", n1);
+    model_spec_set(attention, "num_heads", 0, 4);
+    model_spec_set(attention, "causal", 0, 1);
+    snprintf(from, sizeof(from), "%s,%s", before, at);
+    model_spec_add(m, s1, "add", from);
+    model_spec_add(m, n2, "layer_norm", s1);
+    model_spec_set(model_spec_add(m, wide, "dense", n2), "units", 0, 512);
+    model_spec_add(m, act, "gelu", wide);
+    model_spec_set(model_spec_add(m, narrow, "dense", act), "units", 0, 128);
+    snprintf(from, sizeof(from), "%s,%s", s1, narrow);
+    snprintf(before, 64, "b%ds2", index);
+    model_spec_add(m, before, "add", from);
+}
+
+/* nanoGPT's configuration for a CPU: 4 blocks, 4 heads, 128 wide, 64 characters of context, no dropout. */
+static struct graph *gpt(void)
+{
+    struct model_spec *m = model_spec_create("gpt");
+    const struct shape shape = {1, {64}};
+    char before[64] = "positions";
+    model_spec_input(m, "x", &shape, DTYPE_I32);
+    struct spec_layer *embedding = model_spec_add(m, "tokens", "embedding", "x");
+    model_spec_set(embedding, "num_embeddings", 0, 65);
+    model_spec_set(embedding, "embedding_dim", 0, 128);
+    model_spec_add(m, "positions", "position_embedding", "tokens");
+    for (int i = 0; i < 4; i++)
+        transformer_block(m, i, before);
+    model_spec_add(m, "norm", "layer_norm", before);
+    struct spec_layer *logits = model_spec_add(m, "logits", "dense", "norm");
+    model_spec_set(logits, "units", 0, 65);
+    model_spec_set(logits, "use_bias", 0, 0);
+    return finish(m);
+}
+
 static void sgd(struct algorithm *a)
 {
     a->optimizer.type = OPTIMIZER_SGD;
@@ -120,9 +166,18 @@ static void momentum(struct algorithm *a)
     a->optimizer.weight_decay = 1e-4;
 }
 
+static void adamw(struct algorithm *a)
+{
+    a->optimizer.type = OPTIMIZER_ADAMW;
+    a->optimizer.learning_rate = 1e-3;
+    a->optimizer.beta2 = 0.99;
+    a->optimizer.weight_decay = 0.1;
+}
+
 const struct bench_model bench_models[] = {
     {"mlp", "784-512-512-10, SGD", 128, 10, mlp, sgd},
     {"cnn", "conv 32, conv 64, pool, dense 128, Adam", 128, 10, cnn, adam},
     {"resnet20", "ResNet-20 for CIFAR-10, SGD with momentum", 128, 10, resnet20, momentum},
+    {"gpt", "character GPT: 4 layers, 4 heads, 128 wide, context 64, AdamW", 12, 65, gpt, adamw},
 };
 const int bench_model_count = (int)(sizeof(bench_models) / sizeof(bench_models[0]));

@@ -8,7 +8,7 @@
 struct bench_model {
     const char *name, *what;
     int64_t batch;
-    int classes;
+    int classes; /* of the output; of the input as well where that is tokens */
     struct graph *(*build)(void);
     void (*algorithm)(struct algorithm *a);
 };

@@ -27,7 +27,8 @@ struct bench {
     struct algorithm algorithm;
     struct executor *x;
     struct optimizer *optimizer;
-    float *gradients, *input;
+    float *gradients;
+    void *input;
     int32_t *classes;
 };
 
@@ -58,6 +59,23 @@ static void fail(const struct err *err)
     exit(1);
 }
 
+/* What the network reads, and a class for each position of its output. */
+static void make_data(struct bench *b)
+{
+    const struct layer_node *first = &b->graph->nodes[0];
+    size_t inputs = (size_t)(b->model->batch * shape_elements(&first->shape));
+    size_t targets = (size_t)b->model->batch * (first->dtype == DTYPE_I32 ? (size_t)first->shape.dim[0] : 1);
+    b->input = xreallocarray(NULL, inputs, 4);
+    b->classes = xreallocarray(NULL, targets, sizeof(*b->classes));
+    if (first->dtype == DTYPE_I32)
+        for (size_t i = 0; i < inputs; i++)
+            ((int32_t *)b->input)[i] = (int32_t)(i * 31 % (size_t)b->model->classes);
+    else
+        random_normal(b->input, inputs, 1, 2, 1);
+    for (size_t i = 0; i < targets; i++)
+        b->classes[i] = (int32_t)(i % (size_t)b->model->classes);
+}
+
 static void setup(struct bench *b)
 {
     struct err err = {0};
@@ -78,12 +96,7 @@ static void setup(struct bench *b)
     struct optimizer_range *ranges = executor_ranges(b->x, &range_count);
     b->optimizer = optimizer_create(&b->algorithm, count, ranges, range_count);
     free(ranges);
-    size_t inputs = (size_t)(rows * shape_elements(&b->graph->nodes[0].shape));
-    b->input = xreallocarray(NULL, inputs, sizeof(float));
-    b->classes = xreallocarray(NULL, (size_t)rows, sizeof(*b->classes));
-    random_normal(b->input, inputs, 1, 2, 1);
-    for (int64_t i = 0; i < rows; i++)
-        b->classes[i] = (int32_t)(i % b->model->classes);
+    make_data(b);
 }
 
 static void drop(struct bench *b)

@@ -52,20 +52,69 @@ def mlp():
     return net, (784,), torch.optim.SGD(net.parameters(), 0.01)
 
 
-MODELS = {"mlp": mlp, "cnn": cnn, "resnet20": resnet20}
+class Attention(nn.Module):
+    """nanoGPT's: one product for queries, keys and values; PyTorch 1.13 has no fused attention on a CPU."""
+
+    def __init__(self, width, heads, length):
+        super().__init__()
+        self.heads = heads
+        self.inner = nn.Linear(width, 3 * width)
+        self.outer = nn.Linear(width, width)
+        self.register_buffer("hidden", torch.ones(length, length).triu(1).bool())
+
+    def forward(self, x):
+        n, t, c = x.shape
+        q, k, v = (a.view(n, t, self.heads, c // self.heads).transpose(1, 2) for a in self.inner(x).split(c, 2))
+        scores = (q @ k.transpose(-2, -1) * (c // self.heads) ** -0.5).masked_fill(self.hidden, float("-inf"))
+        return self.outer((F.softmax(scores, -1) @ v).transpose(1, 2).reshape(n, t, c))
+
+
+class Transformer(nn.Module):
+    def __init__(self, width, heads, length):
+        super().__init__()
+        self.attention = nn.Sequential(nn.LayerNorm(width), Attention(width, heads, length))
+        self.wide = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x):
+        x = x + self.attention(x)
+        return x + self.wide(x)
+
+
+class Positions(nn.Module):
+    def __init__(self, length, width):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(length, width) * 0.02)
+
+    def forward(self, x):
+        return x + self.table
+
+
+def gpt():
+    blocks = [Transformer(128, 4, 64) for _ in range(4)]
+    net = nn.Sequential(nn.Embedding(65, 128), Positions(64, 128), *blocks, nn.LayerNorm(128), nn.Linear(128, 65, bias=False))
+    return net, (64,), torch.optim.AdamW(net.parameters(), 1e-3, (0.9, 0.99), weight_decay=0.1)
+
+
+MODELS = {"mlp": mlp, "cnn": cnn, "resnet20": resnet20, "gpt": gpt}
+
+
+def data(name, shape):
+    if name == "gpt":
+        return torch.arange(12 * 64).view(12, 64) * 31 % 65, torch.arange(12 * 64) % 65
+    return torch.randn(128, *shape), torch.arange(128) % 10
 
 
 def measure(name, layout, steps, clock):
     torch.manual_seed(1)
     net, shape, optimizer = MODELS[name]()
-    x, y = torch.randn(128, *shape), torch.arange(128) % 10
+    x, y = data(name, shape)
     if layout is torch.channels_last:
         net, x = net.to(memory_format=layout), x.contiguous(memory_format=layout)
     times = []
     for _ in range(steps + 3):
         start = clock()
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(net(x), y).backward()
+        F.cross_entropy(net(x).view(len(y), -1), y).backward()
         optimizer.step()
         times.append(clock() - start)
     return statistics.median(times[3:]) * 1e3
@@ -79,7 +128,7 @@ def main():
     parser.add_argument("--cpu-time", action="store_true", help="processor time instead of wall time: for one thread on a busy machine")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
-    for layout in [torch.contiguous_format] + ([torch.channels_last] if a.model != "mlp" else []):
+    for layout in [torch.contiguous_format] + ([torch.channels_last] if a.model in ("cnn", "resnet20") else []):
         took = measure(a.model, layout, a.steps, time.process_time if a.cpu_time else time.perf_counter)
         print(a.model, a.threads, f"{took:.2f}", str(layout).removeprefix("torch."), flush=True)
 

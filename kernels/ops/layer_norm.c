@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernels/ops/cpu.h"
+#include "kernels/optim/vector.h"
 
 static const struct param_def params[] = {
     {"epsilon", PARAM_REAL, .fallback = 1e-5, .min = 0, .max = 1, .min_open = true,
@@ -40,44 +41,41 @@ const struct layer_type layer_layer_norm = {
     .cost = cost,
 };
 
-#define LAYER_NORM(T, NAME)                                                                                  \
-    static void NAME##_stats(const T *in, int64_t n, T epsilon, T *mean, T *inverse)                         \
-    {                                                                                                        \
-        T sum = 0, squares = 0;                                                                              \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            sum += in[i];                                                                                    \
-        *mean = sum / (T)n;                                                                                  \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            squares += (in[i] - *mean) * (in[i] - *mean);                                                    \
-        *inverse = 1 / (T)sqrt((double)(squares / (T)n + epsilon));                                          \
-    }                                                                                                        \
-    static void NAME##_row(const T *in, T *out, int64_t n, T epsilon, const T *gamma, const T *beta)         \
-    {                                                                                                        \
-        T mean, inverse;                                                                                     \
-        NAME##_stats(in, n, epsilon, &mean, &inverse);                                                       \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            out[i] = gamma[i] * (in[i] - mean) * inverse + beta[i];                                          \
-    }                                                                                                        \
-    static void NAME##_row_back(const T *in, const T *g, int64_t n, T epsilon, const T *gamma, T *gi,        \
-                                bool add, T *ggamma, T *gbeta)                                               \
-    {                                                                                                        \
-        T mean, inverse, sum = 0, dot = 0;                                                                   \
-        NAME##_stats(in, n, epsilon, &mean, &inverse);                                                       \
-        for (int64_t i = 0; i < n; i++) {                                                                    \
-            T x = (in[i] - mean) * inverse;                                                                  \
-            ggamma[i] += g[i] * x;                                                                           \
-            gbeta[i] += g[i];                                                                                \
-            sum += g[i] * gamma[i];                                                                          \
-            dot += g[i] * gamma[i] * x;                                                                      \
-        }                                                                                                    \
-        for (int64_t i = 0; gi && i < n; i++) {                                                              \
-            T x = (in[i] - mean) * inverse, d = inverse * (g[i] * gamma[i] - (sum + x * dot) / (T)n);        \
-            gi[i] = add ? gi[i] + d : d;                                                                     \
-        }                                                                                                    \
+static void ref_stats(const double *in, int64_t n, double epsilon, double *mean, double *inverse)
+{
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += in[i];
+    *mean = sum / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        squares += (in[i] - *mean) * (in[i] - *mean);
+    *inverse = 1 / sqrt(squares / (double)n + epsilon);
+}
+static void ref_row(const double *in, double *out, int64_t n, double epsilon, const double *gamma,
+                    const double *beta)
+{
+    double mean, inverse;
+    ref_stats(in, n, epsilon, &mean, &inverse);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = gamma[i] * (in[i] - mean) * inverse + beta[i];
+}
+static void ref_row_back(const double *in, const double *g, int64_t n, double epsilon, const double *gamma,
+                         double *gi, bool add, double *ggamma, double *gbeta)
+{
+    double mean, inverse, sum = 0, dot = 0;
+    ref_stats(in, n, epsilon, &mean, &inverse);
+    for (int64_t i = 0; i < n; i++) {
+        double x = (in[i] - mean) * inverse;
+        ggamma[i] += g[i] * x;
+        gbeta[i] += g[i];
+        sum += g[i] * gamma[i];
+        dot += g[i] * gamma[i] * x;
     }
-
-LAYER_NORM(double, ref)
-LAYER_NORM(float, cpu)
+    for (int64_t i = 0; gi && i < n; i++) {
+        double x = (in[i] - mean) * inverse, d = inverse * (g[i] * gamma[i] - (sum + x * dot) / (double)n);
+        gi[i] = add ? gi[i] + d : d;
+    }
+}
 
 static void forward(const struct layer_node *n, const struct ref_call *c)
 {
@@ -98,35 +96,107 @@ static void backward(const struct layer_node *n, const struct ref_call *c)
 
 const struct op_ref layer_norm_ref = {"layer_norm", forward, backward};
 
+/* Kept for the backward pass: mean and 1/sqrt(variance + epsilon) of every row. */
 static int cpu_plan(struct op *op, struct err *err)
 {
     (void)err;
     op->backward_needs_out = false;
+    op->kept_bytes =
+        (size_t)(op->rows * shape_elements(&op->node->shape) / last_dim(op->node)) * 2 * sizeof(float);
     return 0;
+}
+
+VECTOR_CLONES static void cpu_rows(const float *restrict in, float *restrict out, int64_t rows, int64_t n,
+                                   float epsilon, const float *restrict gamma, const float *restrict beta,
+                                   float *restrict kept)
+{
+    for (int64_t r = 0; r < rows; r++, in += n, out += n, kept += 2) {
+        float sum = 0, squares = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < n; i++)
+            sum += in[i];
+        float mean = sum / (float)n;
+#pragma omp simd reduction(+ : squares)
+        for (int64_t i = 0; i < n; i++)
+            squares += (in[i] - mean) * (in[i] - mean);
+        float inverse = 1 / sqrtf(squares / (float)n + epsilon);
+        for (int64_t i = 0; i < n; i++)
+            out[i] = gamma[i] * (in[i] - mean) * inverse + beta[i];
+        kept[0] = mean;
+        kept[1] = inverse;
+    }
+}
+
+VECTOR_CLONES static void cpu_rows_back(const float *restrict in, const float *restrict g, int64_t rows,
+                                        int64_t n, const float *restrict gamma, const float *restrict kept,
+                                        float *restrict gi, bool add)
+{
+    for (int64_t r = 0; r < rows; r++, in += n, g += n, gi += n, kept += 2) {
+        float mean = kept[0], inverse = kept[1], sum = 0, dot = 0;
+#pragma omp simd reduction(+ : sum, dot)
+        for (int64_t i = 0; i < n; i++) {
+            float d = g[i] * gamma[i];
+            sum += d;
+            dot += d * (in[i] - mean) * inverse;
+        }
+        sum /= (float)n;
+        dot /= (float)n;
+        for (int64_t i = 0; i < n; i++) {
+            float d = inverse * (g[i] * gamma[i] - sum - (in[i] - mean) * inverse * dot);
+            gi[i] = add ? gi[i] + d : d;
+        }
+    }
+}
+
+/* Columns [from, to) of the weights' gradients. */
+VECTOR_CLONES static void cpu_columns_back(const float *restrict in, const float *restrict g, int64_t rows,
+                                           int64_t n, int64_t from, int64_t to, const float *restrict kept,
+                                           float *restrict ggamma, float *restrict gbeta)
+{
+    for (int64_t i = from; i < to; i++)
+        ggamma[i] = gbeta[i] = 0;
+    for (int64_t r = 0; r < rows; r++, in += n, g += n, kept += 2)
+        for (int64_t i = from; i < to; i++) {
+            ggamma[i] += g[i] * (in[i] - kept[0]) * kept[1];
+            gbeta[i] += g[i];
+        }
+}
+
+static int threads_for(const struct op *op, int64_t elements)
+{
+    return elements < 16384 ? 1 : op->backend->threads;
 }
 
 static void cpu_forward(struct op *op, const struct op_call *c)
 {
     int64_t len = last_dim(op->node), rows = c->rows * shape_elements(&op->node->shape) / len;
     float epsilon = (float)layer_param(op->node, "epsilon", 0);
-    int threads = rows * len < 16384 ? 1 : op->backend->threads;
+    int threads = threads_for(op, rows * len);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
-    for (int64_t r = 0; r < rows; r++)
-        cpu_row((const float *)c->in[0] + r * len, (float *)c->out + r * len, len, epsilon, c->weights[0],
-                c->weights[1]);
+    for (int part = 0; part < threads; part++) {
+        int64_t from = rows * part / threads, to = rows * (part + 1) / threads;
+        cpu_rows((const float *)c->in[0] + from * len, (float *)c->out + from * len, to - from, len, epsilon,
+                 c->weights[0], c->weights[1], (float *)c->kept + 2 * from);
+    }
 }
 
+/* A thread has a range of rows of the input's gradient and a range of columns of the weights': every sum has one order whatever
+ * the number of threads. */
 static void cpu_backward(struct op *op, const struct op_call *c)
 {
     int64_t len = last_dim(op->node), rows = c->rows * shape_elements(&op->node->shape) / len;
-    float epsilon = (float)layer_param(op->node, "epsilon", 0), *gi = c->grad_in[0];
-    for (int64_t i = 0; i < len; i++)
-        c->weight_grads[0][i] = c->weight_grads[1][i] = 0;
-    /* One thread: the sums over rows keep one order. */
-    for (int64_t r = 0; r < rows; r++)
-        cpu_row_back((const float *)c->in[0] + r * len, (const float *)c->grad_out + r * len, len, epsilon,
-                     c->weights[0], gi ? gi + r * len : NULL, c->accumulate[0], c->weight_grads[0],
-                     c->weight_grads[1]);
+    const float *in = c->in[0], *g = c->grad_out, *kept = c->kept;
+    float *gi = c->grad_in[0];
+    int threads = threads_for(op, rows * len);
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (int part = 0; part < threads; part++) {
+        int64_t from = rows * part / threads, to = rows * (part + 1) / threads;
+        if (gi)
+            cpu_rows_back(in + from * len, g + from * len, to - from, len, c->weights[0], kept + 2 * from,
+                          gi + from * len, c->accumulate[0]);
+        cpu_columns_back(in, g, rows, len, len * part / threads, len * (part + 1) / threads, kept,
+                         c->weight_grads[0], c->weight_grads[1]);
+    }
 }
 
 const struct op_impl layer_norm_cpu = {"layer_norm", .plan = cpu_plan, .forward = cpu_forward,
