@@ -12,3 +12,11 @@ set_source_files_properties(ops/onednn.c ops/winograd.c ops/pool_cpu.c ops/softm
 # which gcc 12 then does not vectorise.
 set_source_files_properties(ops/activations_cpu.c ops/swiglu.c ops/attention_cpu.c ops/recurrent_cpu.c
   PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3;-fno-trapping-math;-fno-math-errno;-fno-tree-pre>")
+# Sanitizer builds train too: with loops as -O0 leaves them, end-to-end tests would take ten times as long.
+if(TRAINYARD_SANITIZE)
+  foreach(source ${KERNELS_SOURCES})
+    if(source MATCHES "^ops/")
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -O2)
+    endif()
+  endforeach()
+endif()
